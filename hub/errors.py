@@ -1,0 +1,87 @@
+"""Errors, named by what happens next; only these cross a module boundary.
+
+HubError
+├── ConfigError                 a person must edit something; never retried
+│   ├── MappingSpecError        a mapping file is wrong (path and line in the message)
+│   └── UnsupportedError        this adapter cannot do that
+├── RemoteError                 the vendor did not do what we asked
+│   ├── AuthError               credentials refused: pause the connection, tell once
+│   ├── RetryableError          timeout, 429, 5xx, busy: try again later
+│   └── UnknownOutcomeError     a write may or may not have happened: look it up first
+├── RecordError                 one row is unusable; its neighbours go on
+│   ├── MappingError            at a path of the row
+│   └── RejectedError           the vendor refused this write
+│       └── ConflictError       the vendor holds a newer copy
+├── SignatureError              the sender is not proven
+└── StoreError                  the database cannot take it now; nothing was written
+"""
+
+from __future__ import annotations
+
+
+class HubError(Exception):
+    """Base of all: a message for the log, a hint for the administrator; neither carries secrets."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class ConfigError(HubError):
+    """A person must edit something."""
+
+
+class MappingSpecError(ConfigError):
+    """A mapping file is wrong."""
+
+
+class UnsupportedError(ConfigError):
+    """The adapter has no such capability."""
+
+
+class RemoteError(HubError):
+    """The vendor did not do what we asked."""
+
+
+class AuthError(RemoteError):
+    """The vendor refused our credentials."""
+
+
+class RetryableError(RemoteError):
+    """The same call may succeed later."""
+
+    def __init__(self, message: str, *, hint: str = "", retry_after_s: float | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after_s = retry_after_s
+
+
+class UnknownOutcomeError(RemoteError):
+    """A write was sent and no answer came back; it may have happened."""
+
+
+class RecordError(HubError):
+    """One row is unusable."""
+
+
+class MappingError(RecordError):
+    """One row does not fit its mapping, at ``path``."""
+
+    def __init__(self, message: str, *, path: str, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.path = path
+
+
+class RejectedError(RecordError):
+    """The vendor refused this write for good."""
+
+
+class ConflictError(RejectedError):
+    """The vendor holds a newer copy than the one we decided on."""
+
+
+class SignatureError(HubError):
+    """The sender of a webhook is not proven."""
+
+
+class StoreError(HubError):
+    """The database is locked, full or gone; nothing was written."""

@@ -1,0 +1,67 @@
+"""The only part of the hub an adapter may import (beside ``hub.sdk.signing`` and ``hub.sdk.auth``).
+
+See CONTRIBUTING.md for how an adapter is made; ``hub new-adapter NAME`` writes the skeleton.
+"""
+
+from __future__ import annotations
+
+from hub.errors import (
+    AuthError,
+    ConfigError,
+    ConflictError,
+    RejectedError,
+    RemoteError,
+    RetryableError,
+    SignatureError,
+    UnknownOutcomeError,
+    UnsupportedError,
+)
+from hub.sdk.adapter import Adapter, ConnectionConfig, capabilities, config_class
+from hub.sdk.egress import connect_address
+from hub.sdk.http import Http
+from hub.sdk.types import (
+    Change,
+    Deleted,
+    Envelope,
+    HookRequest,
+    Item,
+    Page,
+    Raw,
+    Receipt,
+    RecordRef,
+    Reply,
+    Row,
+    Stream,
+)
+from hub.sdk.webhook import WebhookReceiver
+
+__all__ = [
+    "Adapter",
+    "AuthError",
+    "Change",
+    "ConfigError",
+    "ConflictError",
+    "ConnectionConfig",
+    "Deleted",
+    "Envelope",
+    "HookRequest",
+    "Http",
+    "Item",
+    "Page",
+    "Raw",
+    "Receipt",
+    "RecordRef",
+    "RejectedError",
+    "RemoteError",
+    "Reply",
+    "RetryableError",
+    "Row",
+    "SignatureError",
+    "Stream",
+    "UnknownOutcomeError",
+    "UnsupportedError",
+    "WebhookReceiver",
+    "capabilities",
+    "config_class",
+    "connect_address",
+]

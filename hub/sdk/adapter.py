@@ -1,0 +1,118 @@
+"""The base every adapter extends: a described config and four verbs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from hub.errors import UnsupportedError
+from hub.sdk.http import Http
+from hub.sdk.types import Change, Item, Page, Raw, Receipt, RecordRef, Stream
+
+
+class ConnectionConfig(BaseModel):
+    """What an administrator configures for one connection.
+
+    Every field needs a description; secrets are ``SecretStr``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    allow_networks: tuple[str, ...] = Field(
+        default=(),
+        description='Private networks this connection may reach, such as "10.0.0.0/8"',
+    )
+    region: str = Field(
+        default="CN",
+        pattern=r"^[A-Z]{2}$",
+        description="Country of phone numbers written without a country code (ISO 3166-1)",
+    )
+
+
+ConfigT = TypeVar("ConfigT", bound=ConnectionConfig)
+
+
+def config_class(owner: type[Any]) -> type[ConnectionConfig]:
+    """The config an adapter or receiver class is written for: ``Adapter[ThisConfig]``."""
+    for base in owner.__mro__:
+        for origin in getattr(base, "__orig_bases__", ()):
+            args = get_args(origin)
+            if get_origin(origin) and args and isinstance(args[0], type):
+                found: type[Any] = args[0]
+                if issubclass(found, ConnectionConfig):
+                    return found
+    return ConnectionConfig
+
+
+class Adapter(Generic[ConfigT]):
+    """One account at one vendor. It moves raw rows and knows nothing of the hub.
+
+    ``check`` and ``pull`` must be written; ``fetch``, ``push`` and ``listen`` are optional: what is
+    not overridden is not offered.
+    """
+
+    streams: ClassVar[tuple[Stream, ...]] = ()
+
+    def __init__(self, config: ConfigT) -> None:
+        self.config = config
+
+    @cached_property
+    def http(self) -> Http:
+        """The one client this adapter talks through, made on first use."""
+        return self.connect()
+
+    def connect(self) -> Http:
+        """A client with base URL and authentication set.
+
+        Raises:
+            UnsupportedError: this adapter does not speak HTTP.
+        """
+        raise UnsupportedError(f"{type(self).__name__} does not speak HTTP")
+
+    def close(self) -> None:
+        """Give back sockets and sessions; the adapter is not used afterwards."""
+        if "http" in self.__dict__:
+            self.http.close()
+
+    def check(self) -> None:
+        """Return when credentials and permissions are fine.
+
+        Raises:
+            AuthError: credentials refused.
+            RetryableError: the vendor cannot be reached now.
+        """
+        raise UnsupportedError(f"{type(self).__name__} has no check")
+
+    def pull(self, stream: Stream, cursor: str | None) -> Iterator[Page]:
+        """Pages after ``cursor``, oldest change first; None starts from the beginning.
+
+        Every page's cursor must be good to resume from, also weeks later. Rows may come twice.
+        """
+        raise UnsupportedError(f"{type(self).__name__} cannot be pulled")
+
+    def fetch(self, ref: RecordRef) -> Raw | None:
+        """The record now, or None when the vendor says it is gone."""
+        raise UnsupportedError(f"{type(self).__name__} cannot fetch single records")
+
+    def push(self, stream: Stream, change: Change) -> Receipt:
+        """Write once; the same ``change.key`` again must not write twice.
+
+        Raises:
+            RejectedError: refused for good.
+            ConflictError: the vendor holds a newer copy.
+            UnknownOutcomeError: sent, no answer; look it up before trying again.
+        """
+        raise UnsupportedError(f"{type(self).__name__} cannot be written to")
+
+    def listen(self, emit: Callable[[Item], None]) -> None:
+        """Receive until told to stop; ``emit`` returns once the item is stored."""
+        raise UnsupportedError(f"{type(self).__name__} does not listen")
+
+
+def capabilities(adapter: type[Adapter[Any]]) -> tuple[str, ...]:
+    """The verbs this class overrides, in the order of the base."""
+    verbs = ("check", "pull", "fetch", "push", "listen")
+    return tuple(v for v in verbs if getattr(adapter, v) is not getattr(Adapter, v))

@@ -1,0 +1,213 @@
+"""The one way out: time-outs, short retries, status → error, guarded addresses, no secrets in logs.
+
+Retried here for seconds: connection failures, 429 and 5xx of calls that may be repeated. A POST
+without an idempotency key is sent once; when its answer is lost the outcome is unknown.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+import requests
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
+from tenacity.wait import wait_exponential_jitter
+
+from hub.errors import (
+    AuthError,
+    ConflictError,
+    RejectedError,
+    RemoteError,
+    RetryableError,
+    UnknownOutcomeError,
+)
+from hub.sdk.egress import GuardedAdapter
+
+log = logging.getLogger(__name__)
+
+TRIES = 3
+RETRY_AFTER_MAX_S = 20.0
+SIZE_MAX_BYTES = 64 * 1024 * 1024
+REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
+
+
+class Http:
+    """A client for one base URL.
+
+    Args:
+        base: what relative paths are joined to.
+        auth: (user, password) for HTTP Basic.
+        headers: sent with every request.
+        allow_networks: private networks that may be reached, as CIDR.
+        timeout_s: for connecting and between two bytes.
+        raise_for_body: called with each decoded JSON answer; raises for vendors that hide errors
+            behind status 200.
+    """
+
+    def __init__(
+        self,
+        base: str,
+        *,
+        auth: tuple[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        allow_networks: Sequence[str] = (),
+        timeout_s: float = 30.0,
+        raise_for_body: Callable[[Any], None] | None = None,
+    ) -> None:
+        self.base = base.rstrip("/")
+        self._timeout_s = timeout_s
+        self._raise_for_body = raise_for_body
+        self._session = requests.Session()
+        self._session.trust_env = False  # a proxy variable must not lead round the guard
+        self._session.max_redirects = 5
+        self._session.auth = auth
+        self._session.headers.update({"User-Agent": "Conduit", **(headers or {})})
+        guarded = GuardedAdapter(allow_networks)
+        self._session.mount("http://", guarded)
+        self._session.mount("https://", guarded)
+
+    def get(self, path: str, **kwargs: Any) -> Any:
+        """The decoded JSON answer to a GET."""
+        return self.json("GET", path, **kwargs)
+
+    def json(self, method: str, path: str, **kwargs: Any) -> Any:
+        """The decoded JSON answer; None when the body is empty.
+
+        Raises:
+            RejectedError: the answer is not JSON.
+        """
+        response = self.request(method, path, **kwargs)
+        if not response.content:
+            return None
+        try:
+            body = orjson.loads(response.content)
+        except orjson.JSONDecodeError as exc:
+            raise RetryableError(
+                f"{method} {_bare(response.url)} answered something that is not JSON",
+                hint="Check the address of this connection: it may lead to a web page.",
+            ) from exc
+        if self._raise_for_body:
+            self._raise_for_body(body)
+        return body
+
+    def request(
+        self, method: str, path: str, *, idempotency_key: str | None = None, **kwargs: Any
+    ) -> requests.Response:
+        """The answer, when its status is below 400.
+
+        Raises:
+            AuthError: 401 or 403.
+            RetryableError: unreachable, 408, 429 or 5xx, after the short retries.
+            ConflictError: 409 or 412.
+            RejectedError: any other 4xx.
+            UnknownOutcomeError: a write was sent and its answer was lost.
+        """
+        url = path if urlsplit(path).scheme else f"{self.base}{path}"
+        if idempotency_key:
+            kwargs["headers"] = {**kwargs.get("headers", {}), "Idempotency-Key": idempotency_key}
+        repeatable = method in REPEATABLE or idempotency_key is not None
+        retrying = Retrying(
+            stop=stop_after_attempt(TRIES if repeatable else 1),
+            wait=_wait,
+            retry=retry_if_exception_type(RetryableError),
+            reraise=True,
+        )
+        return retrying(self._once, method, url, repeatable=repeatable, **kwargs)
+
+    def _once(self, method: str, url: str, *, repeatable: bool, **kwargs: Any) -> requests.Response:
+        began = time.monotonic()
+        kwargs.setdefault("timeout", self._timeout_s)
+        try:
+            response = self._session.request(method, url, stream=True, **kwargs)
+            _read_capped(response)
+        except requests.exceptions.ConnectTimeout as exc:
+            raise _unreachable(method, url) from exc
+        except (requests.Timeout, requests.exceptions.ChunkedEncodingError) as exc:
+            raise _lost(method, url, repeatable=repeatable) from exc
+        except requests.ConnectionError as exc:
+            reset = "Connection aborted" in str(exc)  # urllib3's words for "sent, then cut off"
+            raise (
+                _lost(method, url, repeatable=repeatable) if reset else _unreachable(method, url)
+            ) from exc
+        except requests.TooManyRedirects as exc:
+            raise RemoteError(f"{method} {_bare(url)} redirects without end") from exc
+        took_ms = round((time.monotonic() - began) * 1000)
+        log.debug(
+            "http", extra={"method": method, "status": response.status_code, "took_ms": took_ms}
+        )
+        _raise_for_status(response)
+        return response
+
+    def close(self) -> None:
+        """Close the pooled sockets."""
+        self._session.close()
+
+
+def _wait(state: RetryCallState) -> float:
+    failure = state.outcome.exception() if state.outcome else None
+    asked = failure.retry_after_s if isinstance(failure, RetryableError) else None
+    jitter = wait_exponential_jitter(initial=0.3, max=5.0, jitter=0.3)(state)
+    return jitter if asked is None else min(asked, RETRY_AFTER_MAX_S)
+
+
+def _read_capped(response: requests.Response) -> None:
+    chunks, size = [], 0
+    for chunk in response.iter_content(64 * 1024):
+        size += len(chunk)
+        if size > SIZE_MAX_BYTES:
+            response.close()
+            raise RemoteError(f"{_bare(response.url)} sent more than {SIZE_MAX_BYTES} bytes")
+        chunks.append(chunk)
+    response._content = b"".join(chunks)
+
+
+def _raise_for_status(response: requests.Response) -> None:
+    status = response.status_code
+    if status < 400:
+        return
+    where = f"{response.request.method} {_bare(response.url)} answered {status}"
+    if status in (401, 403):
+        raise AuthError(where, hint="Check user, password or token, and what they may do.")
+    if status in (408, 425, 429) or status >= 500:
+        raise RetryableError(
+            where, retry_after_s=_retry_after_s(response.headers.get("Retry-After"))
+        )
+    words = response.text[:300] if "json" in response.headers.get("Content-Type", "") else ""
+    raise (ConflictError if status in (409, 412) else RejectedError)(where, hint=words)
+
+
+def _retry_after_s(value: str | None) -> float | None:
+    if not value:
+        return None
+    if value.isdigit():
+        return float(value)
+    try:
+        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError):
+        return None
+
+
+def _lost(method: str, url: str, *, repeatable: bool) -> RemoteError:
+    if repeatable:
+        return RetryableError(f"{method} {_bare(url)} did not answer in time")
+    return UnknownOutcomeError(f"{method} {_bare(url)} was sent, its answer was lost")
+
+
+def _unreachable(method: str, url: str) -> RetryableError:
+    return RetryableError(
+        f"{method} {_bare(url)} cannot be reached",
+        hint="Check the address, and that the system is running.",
+    )
+
+
+def _bare(url: str) -> str:
+    """The URL without user, query and fragment, where tokens hide."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    return f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}{parts.path}"

@@ -1,0 +1,143 @@
+"""The values that pass between the hub and an adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+Raw = dict[str, Any]
+"""One external record exactly as the vendor sent it, decoded from JSON and nothing more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A named kind of raw record.
+
+    Attributes:
+        name: the vendor's own word for it; also the name of its mapping file.
+        writable: ``push`` accepts it.
+        every_s: how often it is pulled unless the connection says otherwise, in seconds.
+    """
+
+    name: str
+    writable: bool = False
+    every_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a pull.
+
+    Attributes:
+        records: raw rows, in the order the vendor gave them.
+        cursor: where to go on after this page; stored with its rows in one transaction.
+        deleted: ids the vendor says are gone.
+    """
+
+    records: Sequence[Raw]
+    cursor: str
+    deleted: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RecordRef:
+    """Names one record of this connection, to be fetched."""
+
+    stream: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One raw record of this connection, complete."""
+
+    stream: str
+    raw: Raw
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """The vendor says this record is gone."""
+
+    stream: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One intended write.
+
+    Attributes:
+        id: the vendor's id of the record to update; None creates one.
+        values: vendor fields to write, from the mapping's ``push`` section.
+        key: stays the same over every try of this write; send it as idempotency key, or look the
+            record up by it before creating.
+        marker: a short text that is ours and unique to the record, for vendors without
+            idempotency keys: put it where it can be searched (a reference field).
+    """
+
+    id: str | None
+    values: Mapping[str, Any]
+    key: str
+    marker: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What the vendor said of a write: the record's id and, where it tells, its new content."""
+
+    id: str
+    raw: Raw | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HookRequest:
+    """A request to ``/hooks/<connection>``, before anything of it is believed.
+
+    Attributes:
+        headers: names in lower case; a repeated header is joined by ", ".
+        query: the first value of each parameter.
+        body: raw bytes, as signed.
+        received_at: aware UTC.
+    """
+
+    method: str
+    headers: Mapping[str, str]
+    query: Mapping[str, str]
+    body: bytes
+    received_at: datetime
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One event of a verified webhook.
+
+    Attributes:
+        body: the bytes ``parse`` will get.
+        event_id: the vendor's name of the event; None = the hash of the body.
+        order_key: events of one key are applied in order; None = after one another per connection.
+    """
+
+    body: bytes
+    event_id: str | None = None
+    order_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer the vendor insists on."""
+
+    status: int = 200
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A verified webhook: what to store, and the answer if the plain 202 will not do."""
+
+    items: Sequence[Item]
+    reply: Reply | None = None
