@@ -1,0 +1,1 @@
+"""The profile: a pure function of the records behind it."""

@@ -1,0 +1,361 @@
+"""Every table, once, for SQLite and PostgreSQL alike.
+
+Instants are whole microseconds since 1970 in UTC, so that both databases compare and index them the
+same way. Documents are JSON text. External references are written ``connection/stream/id``.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+
+
+def to_us(at: datetime) -> int:
+    """Microseconds since 1970."""
+    return (at - EPOCH) // MICROSECOND
+
+
+def from_us(us: int) -> datetime:
+    """The aware instant behind ``to_us``."""
+    return EPOCH + timedelta(microseconds=us)
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware datetime, kept as microseconds."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        return None if value is None else to_us(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        return None if value is None else from_us(value)
+
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+    }
+)
+
+# SQLite gives rising ids only to INTEGER; PostgreSQL wants 64 bits.
+Serial = BigInteger().with_variant(Integer(), "sqlite")
+
+
+def _serial() -> Column[int]:
+    return Column("id", Serial, primary_key=True, autoincrement=True)
+
+
+connection = Table(
+    "connection",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("adapter", Text, nullable=False),
+    Column("config", Text, nullable=False, comment="JSON without secrets; env:NAME stays as written"),
+    Column("secrets", LargeBinary, comment="AES-256-GCM over JSON"),
+    Column("state", Text, nullable=False, server_default="new"),
+    Column("reason", Text, nullable=False, server_default="", comment="why it is in this state"),
+    Column("managed_by", Text, nullable=False, server_default="file"),
+    Column("changed_at", Instant, nullable=False),
+    Column("checked_at", Instant),
+)
+
+checkpoint = Table(
+    "checkpoint",
+    metadata,
+    Column("connection", Text, primary_key=True),
+    Column("stream", Text, primary_key=True),
+    Column("cursor", Text),
+    Column("rows", BigInteger, nullable=False, server_default="0", comment="rows ever received"),
+    Column("due_at", Instant, nullable=False, comment="when the next pull starts"),
+    Column("advanced_at", Instant, comment="when the cursor last moved"),
+    Column("completed_at", Instant, comment="when a pull last reached the end"),
+    Column("failures", Integer, nullable=False, server_default="0", comment="in a row"),
+    Column("error", Text, nullable=False, server_default=""),
+    Index("ix_checkpoint_due_at", "due_at"),
+)
+
+lease = Table(
+    "lease",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("lane", Text, comment="in or out when the lease is a lane's, else null"),
+    Column("owner", Text, nullable=False, server_default=""),
+    Column("until", Instant, nullable=False),
+    Column("token", BigInteger, nullable=False, server_default="0", comment="fences late writers"),
+)
+
+inbox = Table(
+    "inbox",
+    metadata,
+    _serial(),
+    Column("connection", Text, nullable=False),
+    Column("event_id", Text, nullable=False),
+    Column("order_key", Text),
+    Column("lane", Text, nullable=False),
+    Column("state", Text, nullable=False, comment="received, retry, done, quarantined, skipped"),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("available_at", Instant, nullable=False),
+    Column("received_at", Instant, nullable=False),
+    Column("done_at", Instant),
+    Column("headers", Text, nullable=False, comment="JSON, scrubbed"),
+    Column("body", LargeBinary, nullable=False),
+    Column("error", Text, nullable=False, server_default=""),
+    UniqueConstraint("connection", "event_id"),
+    Index(
+        "ix_inbox_due",
+        "lane",
+        "id",
+        sqlite_where=text("state IN ('received', 'retry')"),
+        postgresql_where=text("state IN ('received', 'retry')"),
+    ),
+    Index("ix_inbox_connection_id", "connection", "id"),
+)
+
+quarantine = Table(
+    "quarantine",
+    metadata,
+    _serial(),
+    Column("connection", Text, nullable=False),
+    Column("stream", Text, nullable=False),
+    Column("inbox_id", BigInteger, comment="the event it came with, null for a pull"),
+    Column("digest", Text, nullable=False, comment="of the row: the same fault is kept once"),
+    Column("path", Text, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("mapping_version", Text, nullable=False, server_default=""),
+    Column("at", Instant, nullable=False),
+    Column("state", Text, nullable=False, server_default="held", comment="held, replayed, skipped"),
+    UniqueConstraint("connection", "stream", "digest"),
+)
+
+raw = Table(
+    "raw",
+    metadata,
+    Column("ref", Text, primary_key=True),
+    Column("payload", Text, nullable=False),
+    Column("hash", LargeBinary, nullable=False, comment="of the payload; equal = no work"),
+    Column("version", Text, nullable=False),
+    Column("seen_at", Instant, nullable=False, comment="received, or begun to be fetched"),
+    Column("deleted_at", Instant),
+)
+
+history = Table(
+    "history",
+    metadata,
+    _serial(),
+    Column("ref", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+    Column("replaced_at", Instant, nullable=False),
+    Column("payload", LargeBinary, nullable=False, comment="zstandard over JSON"),
+    Index("ix_history_ref", "ref", "id"),
+)
+
+record = Table(
+    "record",
+    metadata,
+    Column("ref", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("document", Text, nullable=False, comment="the canonical record as JSON"),
+    Column("occurred_at", Instant),
+    Column("mapping_version", Text, nullable=False),
+    Column("parent", Text, nullable=False, comment="the raw row it was cut from"),
+    Column("party", Text, comment="the party record it belongs to; a party belongs to itself"),
+    Column("saved_at", Instant, nullable=False),
+    Column("deleted_at", Instant),
+    Index("ix_record_party_kind_occurred_at", "party", "kind", "occurred_at"),
+    Index("ix_record_parent", "parent"),
+)
+
+ref = Table(
+    "ref",
+    metadata,
+    Column("source", Text, primary_key=True),
+    Column("field", Text, primary_key=True),
+    Column("target", Text, nullable=False),
+    Column("rank", SmallInteger, comment="order in which it may name the party; null = never"),
+    Index("ix_ref_target", "target"),
+)
+
+identifier = Table(
+    "identifier",
+    metadata,
+    Column("type", Text, primary_key=True),
+    Column("value", Text, primary_key=True, comment="normalised"),
+    Column("ref", Text, primary_key=True),
+    Column("level", Text, nullable=False),
+    Column("kind", Text, nullable=False, comment="of the party record"),
+    Column("name_key", Text, nullable=False, comment="of the party's name; empty when nameless"),
+    Index("ix_identifier_ref", "ref"),
+)
+
+customer = Table(
+    "customer",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("merged_into", Text, comment="redirects for ever"),
+    Column("created_at", Instant, nullable=False),
+)
+
+link = Table(
+    "link",
+    metadata,
+    Column("ref", Text, primary_key=True),
+    Column("customer_id", Text, ForeignKey("customer.id"), nullable=False),
+    Index("ix_link_customer_id", "customer_id"),
+)
+
+decision = Table(
+    "decision",
+    metadata,
+    _serial(),
+    Column("verb", Text, nullable=False, comment="new, match, merge, split, confirm, reject"),
+    Column("customer_id", Text, nullable=False),
+    Column("other_id", Text, comment="the customer merged away, or split off"),
+    Column("a", Text, comment="party record, for confirm and reject"),
+    Column("b", Text),
+    Column("evidence", Text, nullable=False, comment="JSON"),
+    Column("actor", Text, nullable=False),
+    Column("at", Instant, nullable=False),
+    Index("ix_decision_customer_id", "customer_id"),
+    Index("ix_decision_a", "a", postgresql_where=text("a IS NOT NULL"), sqlite_where=text("a IS NOT NULL")),
+    Index("ix_decision_b", "b", postgresql_where=text("b IS NOT NULL"), sqlite_where=text("b IS NOT NULL")),
+)
+
+profile = Table(
+    "profile",
+    metadata,
+    Column("customer_id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("search", Text, nullable=False, comment="names in lower case and in pinyin"),
+    Column("document", Text, nullable=False, comment="profiles.Profile as JSON"),
+    Column("built_at", Instant, nullable=False),
+    Index("ix_profile_built_at", "built_at"),
+)
+
+binding = Table(
+    "binding",
+    metadata,
+    Column("subject", Text, primary_key=True, comment="our record, or customer:<id>"),
+    Column("connection", Text, primary_key=True),
+    Column("stream", Text, primary_key=True),
+    Column("external_id", Text, nullable=False),
+    Column("written", Text, nullable=False, comment="JSON: canonical fields last written"),
+    Column("written_at", Instant, nullable=False),
+    UniqueConstraint("connection", "stream", "external_id"),
+)
+
+delivery = Table(
+    "delivery",
+    metadata,
+    _serial(),
+    Column("key", Text, nullable=False, unique=True, comment="idempotency key"),
+    Column("connection", Text, nullable=False),
+    Column("stream", Text, nullable=False),
+    Column("subject", Text, nullable=False, comment="whose copy is written"),
+    Column("order_key", Text, nullable=False),
+    Column("lane", Text, nullable=False),
+    Column("fields", Text, nullable=False, comment="JSON: canonical fields to write"),
+    Column("cause", Text, nullable=False, comment="JSON: rule or person, and the record behind it"),
+    Column("state", Text, nullable=False, comment="queued, retry, confirmed, unknown, dead, skipped"),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("available_at", Instant, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("done_at", Instant),
+    Column("external_id", Text, comment="what the vendor called the result"),
+    Column("error", Text, nullable=False, server_default=""),
+    Column("hint", Text, nullable=False, server_default=""),
+    Index(
+        "ix_delivery_due",
+        "lane",
+        "id",
+        sqlite_where=text("state IN ('queued', 'retry')"),
+        postgresql_where=text("state IN ('queued', 'retry')"),
+    ),
+    Index("ix_delivery_subject", "subject"),
+)
+
+attempt = Table(
+    "attempt",
+    metadata,
+    _serial(),
+    Column("delivery_id", BigInteger, nullable=False, index=True),
+    Column("at", Instant, nullable=False),
+    Column("took_ms", Integer, nullable=False),
+    Column("outcome", Text, nullable=False, comment="confirmed, or the name of the error"),
+    Column("error", Text, nullable=False, server_default=""),
+)
+
+mapping = Table(
+    "mapping",
+    metadata,
+    Column("version", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("text", Text, nullable=False, comment="the effective mapping"),
+    Column("first_used_at", Instant, nullable=False),
+)
+
+seen = Table(
+    "seen",
+    metadata,
+    Column("party", Text, primary_key=True),
+    Column("place", Text, primary_key=True, comment="the table that holds bytes about the party"),
+    Column("row", Text, primary_key=True),
+)
+
+account = Table(
+    "account",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("password_hash", Text, nullable=False, comment="Argon2id"),
+    Column("role", Text, nullable=False, comment="admin, operator, manager, agent, auditor"),
+    Column("language", Text, nullable=False, server_default=""),
+    Column("active", Boolean, nullable=False, server_default=text("true")),
+    Column("created_at", Instant, nullable=False),
+)
+
+token = Table(
+    "token",
+    metadata,
+    Column("digest", Text, primary_key=True, comment="SHA-256 of the token; itself shown once"),
+    Column("name", Text, nullable=False, unique=True),
+    Column("role", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    _serial(),
+    Column("at", Instant, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("verb", Text, nullable=False),
+    Column("subject", Text, nullable=False, comment="ids only, never personal data"),
+)
