@@ -92,4 +92,6 @@ def _load(of: Manifest, target: str | None, what: str) -> object:
     try:
         return getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as exc:
-        raise ConfigError(f"{of.folder.name}/manifest.toml names {target}, which cannot be loaded") from exc
+        raise ConfigError(
+            f"{of.folder.name}/manifest.toml names {target}, which cannot be loaded"
+        ) from exc

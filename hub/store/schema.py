@@ -63,6 +63,9 @@ metadata = MetaData(
     }
 )
 
+# Keys are compared byte by byte on both databases: prefix scans and a stable order need it.
+Key = Text().with_variant(Text(collation="C"), "postgresql")
+
 # SQLite gives rising ids only to INTEGER; PostgreSQL wants 64 bits.
 Serial = BigInteger().with_variant(Integer(), "sqlite")
 
@@ -74,9 +77,11 @@ def _serial() -> Column[int]:
 connection = Table(
     "connection",
     metadata,
-    Column("name", Text, primary_key=True),
+    Column("name", Key, primary_key=True),
     Column("adapter", Text, nullable=False),
-    Column("config", Text, nullable=False, comment="JSON without secrets; env:NAME stays as written"),
+    Column(
+        "config", Text, nullable=False, comment="JSON without secrets; env:NAME stays as written"
+    ),
     Column("secrets", LargeBinary, comment="AES-256-GCM over JSON"),
     Column("state", Text, nullable=False, server_default="new"),
     Column("reason", Text, nullable=False, server_default="", comment="why it is in this state"),
@@ -103,8 +108,8 @@ checkpoint = Table(
 lease = Table(
     "lease",
     metadata,
-    Column("name", Text, primary_key=True),
-    Column("lane", Text, comment="in or out when the lease is a lane's, else null"),
+    Column("name", Key, primary_key=True),
+    Column("lane", Key, comment="in or out when the lease is a lane's, else null"),
     Column("owner", Text, nullable=False, server_default=""),
     Column("until", Instant, nullable=False),
     Column("token", BigInteger, nullable=False, server_default="0", comment="fences late writers"),
@@ -116,8 +121,8 @@ inbox = Table(
     _serial(),
     Column("connection", Text, nullable=False),
     Column("event_id", Text, nullable=False),
-    Column("order_key", Text),
-    Column("lane", Text, nullable=False),
+    Column("order_key", Key),
+    Column("lane", Key, nullable=False),
     Column("state", Text, nullable=False, comment="received, retry, done, quarantined, skipped"),
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("available_at", Instant, nullable=False),
@@ -157,7 +162,7 @@ quarantine = Table(
 raw = Table(
     "raw",
     metadata,
-    Column("ref", Text, primary_key=True),
+    Column("ref", Key, primary_key=True),
     Column("payload", Text, nullable=False),
     Column("hash", LargeBinary, nullable=False, comment="of the payload; equal = no work"),
     Column("version", Text, nullable=False),
@@ -169,7 +174,7 @@ history = Table(
     "history",
     metadata,
     _serial(),
-    Column("ref", Text, nullable=False),
+    Column("ref", Key, nullable=False),
     Column("version", Text, nullable=False),
     Column("seen_at", Instant, nullable=False),
     Column("replaced_at", Instant, nullable=False),
@@ -180,13 +185,13 @@ history = Table(
 record = Table(
     "record",
     metadata,
-    Column("ref", Text, primary_key=True),
+    Column("ref", Key, primary_key=True),
     Column("kind", Text, nullable=False),
     Column("document", Text, nullable=False, comment="the canonical record as JSON"),
     Column("occurred_at", Instant),
     Column("mapping_version", Text, nullable=False),
-    Column("parent", Text, nullable=False, comment="the raw row it was cut from"),
-    Column("party", Text, comment="the party record it belongs to; a party belongs to itself"),
+    Column("parent", Key, nullable=False, comment="the raw row it was cut from"),
+    Column("party", Key, comment="the party record it belongs to; a party belongs to itself"),
     Column("saved_at", Instant, nullable=False),
     Column("deleted_at", Instant),
     Index("ix_record_party_kind_occurred_at", "party", "kind", "occurred_at"),
@@ -196,9 +201,9 @@ record = Table(
 ref = Table(
     "ref",
     metadata,
-    Column("source", Text, primary_key=True),
+    Column("source", Key, primary_key=True),
     Column("field", Text, primary_key=True),
-    Column("target", Text, nullable=False),
+    Column("target", Key, nullable=False),
     Column("rank", SmallInteger, comment="order in which it may name the party; null = never"),
     Index("ix_ref_target", "target"),
 )
@@ -207,8 +212,8 @@ identifier = Table(
     "identifier",
     metadata,
     Column("type", Text, primary_key=True),
-    Column("value", Text, primary_key=True, comment="normalised"),
-    Column("ref", Text, primary_key=True),
+    Column("value", Key, primary_key=True, comment="normalised"),
+    Column("ref", Key, primary_key=True),
     Column("level", Text, nullable=False),
     Column("kind", Text, nullable=False, comment="of the party record"),
     Column("name_key", Text, nullable=False, comment="of the party's name; empty when nameless"),
@@ -218,16 +223,16 @@ identifier = Table(
 customer = Table(
     "customer",
     metadata,
-    Column("id", Text, primary_key=True),
-    Column("merged_into", Text, comment="redirects for ever"),
+    Column("id", Key, primary_key=True),
+    Column("merged_into", Key, comment="redirects for ever"),
     Column("created_at", Instant, nullable=False),
 )
 
 link = Table(
     "link",
     metadata,
-    Column("ref", Text, primary_key=True),
-    Column("customer_id", Text, ForeignKey("customer.id"), nullable=False),
+    Column("ref", Key, primary_key=True),
+    Column("customer_id", Key, ForeignKey("customer.id"), nullable=False),
     Index("ix_link_customer_id", "customer_id"),
 )
 
@@ -236,22 +241,32 @@ decision = Table(
     metadata,
     _serial(),
     Column("verb", Text, nullable=False, comment="new, match, merge, split, confirm, reject"),
-    Column("customer_id", Text, nullable=False),
-    Column("other_id", Text, comment="the customer merged away, or split off"),
-    Column("a", Text, comment="party record, for confirm and reject"),
-    Column("b", Text),
+    Column("customer_id", Key, nullable=False),
+    Column("other_id", Key, comment="the customer merged away, or split off"),
+    Column("a", Key, comment="party record, for confirm and reject"),
+    Column("b", Key),
     Column("evidence", Text, nullable=False, comment="JSON"),
     Column("actor", Text, nullable=False),
     Column("at", Instant, nullable=False),
     Index("ix_decision_customer_id", "customer_id"),
-    Index("ix_decision_a", "a", postgresql_where=text("a IS NOT NULL"), sqlite_where=text("a IS NOT NULL")),
-    Index("ix_decision_b", "b", postgresql_where=text("b IS NOT NULL"), sqlite_where=text("b IS NOT NULL")),
+    Index(
+        "ix_decision_a",
+        "a",
+        postgresql_where=text("a IS NOT NULL"),
+        sqlite_where=text("a IS NOT NULL"),
+    ),
+    Index(
+        "ix_decision_b",
+        "b",
+        postgresql_where=text("b IS NOT NULL"),
+        sqlite_where=text("b IS NOT NULL"),
+    ),
 )
 
 profile = Table(
     "profile",
     metadata,
-    Column("customer_id", Text, primary_key=True),
+    Column("customer_id", Key, primary_key=True),
     Column("name", Text, nullable=False),
     Column("search", Text, nullable=False, comment="names in lower case and in pinyin"),
     Column("document", Text, nullable=False, comment="profiles.Profile as JSON"),
@@ -262,10 +277,10 @@ profile = Table(
 binding = Table(
     "binding",
     metadata,
-    Column("subject", Text, primary_key=True, comment="our record, or customer:<id>"),
+    Column("subject", Key, primary_key=True, comment="our record, or customer:<id>"),
     Column("connection", Text, primary_key=True),
     Column("stream", Text, primary_key=True),
-    Column("external_id", Text, nullable=False),
+    Column("external_id", Key, nullable=False),
     Column("written", Text, nullable=False, comment="JSON: canonical fields last written"),
     Column("written_at", Instant, nullable=False),
     UniqueConstraint("connection", "stream", "external_id"),
@@ -278,17 +293,19 @@ delivery = Table(
     Column("key", Text, nullable=False, unique=True, comment="idempotency key"),
     Column("connection", Text, nullable=False),
     Column("stream", Text, nullable=False),
-    Column("subject", Text, nullable=False, comment="whose copy is written"),
-    Column("order_key", Text, nullable=False),
-    Column("lane", Text, nullable=False),
+    Column("subject", Key, nullable=False, comment="whose copy is written"),
+    Column("order_key", Key, nullable=False),
+    Column("lane", Key, nullable=False),
     Column("fields", Text, nullable=False, comment="JSON: canonical fields to write"),
     Column("cause", Text, nullable=False, comment="JSON: rule or person, and the record behind it"),
-    Column("state", Text, nullable=False, comment="queued, retry, confirmed, unknown, dead, skipped"),
+    Column(
+        "state", Text, nullable=False, comment="queued, retry, confirmed, unknown, dead, skipped"
+    ),
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("available_at", Instant, nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("done_at", Instant),
-    Column("external_id", Text, comment="what the vendor called the result"),
+    Column("external_id", Key, comment="what the vendor called the result"),
     Column("error", Text, nullable=False, server_default=""),
     Column("hint", Text, nullable=False, server_default=""),
     Index(
@@ -324,15 +341,15 @@ mapping = Table(
 seen = Table(
     "seen",
     metadata,
-    Column("party", Text, primary_key=True),
+    Column("party", Key, primary_key=True),
     Column("place", Text, primary_key=True, comment="the table that holds bytes about the party"),
-    Column("row", Text, primary_key=True),
+    Column("row", Key, primary_key=True),
 )
 
 account = Table(
     "account",
     metadata,
-    Column("name", Text, primary_key=True),
+    Column("name", Key, primary_key=True),
     Column("password_hash", Text, nullable=False, comment="Argon2id"),
     Column("role", Text, nullable=False, comment="admin, operator, manager, agent, auditor"),
     Column("language", Text, nullable=False, server_default=""),

@@ -1,0 +1,101 @@
+"""Typed settings from settings.toml, overridden by environment variables ``HUB_<NAME>``."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from hub.errors import ConfigError
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Settings(BaseSettings):
+    """What one installation is told.
+
+    Attributes:
+        state_dir: where embedded mode keeps its database and key.
+        database_url: empty = SQLite in ``state_dir``.
+        broker_url: ``memory://`` needs no service; else an AMQP or Redis address.
+        secret_keys: base64 keys for secrets at rest, the one in use first; empty = a key file.
+        public_url: the address people and vendors reach the web pages under.
+        worker_threads: how many lanes and pulls one worker process runs at once.
+        connections: by name; ``adapter`` plus that adapter's own fields.
+        rules: IF-THEN rules, in order.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="HUB_", extra="forbid")
+
+    state_dir: Path = Path(".hub")
+    database_url: str = ""
+    broker_url: str = "memory://"
+    secret_keys: list[str] = Field(default_factory=list)
+    public_url: str = "http://127.0.0.1:8360"
+    web_port: int = 8360
+    hooks_port: int = 8361
+    bind: str = "127.0.0.1"
+    worker_threads: int = Field(default=8, ge=1, le=64)
+    body_limit_bytes: int = 1024 * 1024
+    history_days: int = Field(default=90, ge=1)
+    log_level: str = "INFO"
+    log_format: str = Field(default="text", pattern=r"^(text|json)$")
+    connections: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    rules: list[dict[str, Any]] = Field(default_factory=list)
+
+    @property
+    def database(self) -> str:
+        """The database's address, the embedded file by default."""
+        return self.database_url or f"sqlite:///{self.state_dir.resolve()}/hub.db"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        file = TomlConfigSettingsSource(settings_cls, settings_path())
+        return init_settings, env_settings, file
+
+
+def settings_path() -> Path:
+    """settings.toml of the folder we run in, or the file ``HUB_SETTINGS`` names."""
+    return Path(os.environ.get("HUB_SETTINGS", "settings.toml"))
+
+
+@cache
+def settings() -> Settings:
+    """This process's settings, read once.
+
+    Raises:
+        ConfigError: the file is not TOML, or says something we do not know.
+    """
+    path = settings_path()
+    if "HUB_SETTINGS" in os.environ and not path.is_file():
+        raise ConfigError(f"{path} does not exist", hint="HUB_SETTINGS names it.")
+    try:
+        return Settings()
+    except tomllib.TOMLDecodeError as exc:
+        raise ConfigError(f"{path} is not valid TOML: {exc}", hint="Mend that line.") from exc
+    except ValidationError as exc:
+        raise ConfigError(
+            _first_fault(exc, path), hint="See the comments in settings.toml."
+        ) from exc
+
+
+def _first_fault(exc: ValidationError, path: Path) -> str:
+    faults = [f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in exc.errors()]
+    return f"{path}: " + "; ".join(faults)

@@ -1,0 +1,159 @@
+"""One way to open the database, and the two ways to use it: ``read`` and ``write``."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.pool import QueuePool
+
+from hub.errors import ConfigError, StoreError
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+BUSY_TIMEOUT_MS = 5_000
+RERUNS = 6
+_RERUN_CODES = ("40001", "40P01", "55P03", "23505")  # serialisation, deadlock, lock, unique race
+
+
+class Database:
+    """An engine and its manners; make one per process.
+
+    Args:
+        url: ``sqlite:///path`` or ``postgresql://user@host/name``.
+        pool_size: connections kept open.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 8) -> None:
+        self.url = url
+        self.engine = _engine(url, pool_size)
+        self.is_sqlite = self.engine.dialect.name == "sqlite"
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection whose reads see one state of the database.
+
+        Raises:
+            StoreError: the database cannot be reached.
+        """
+        with _translated(), self.engine.connect() as conn:
+            if self.is_sqlite:
+                conn.exec_driver_sql("BEGIN")
+            yield conn
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction, committed at the end of the block.
+
+        On SQLite it holds the one write lock from its first line, so nothing read in it can change
+        before it commits.
+
+        Raises:
+            StoreError: the database is locked, full or gone; nothing was written.
+        """
+        with _translated(), self.engine.connect() as conn:
+            if self.is_sqlite:
+                conn.exec_driver_sql("BEGIN IMMEDIATE")
+            try:
+                yield conn
+                conn.commit()
+            except BaseException:
+                conn.rollback()
+                raise
+
+    def run(self, story: Callable[[Connection], T]) -> T:
+        """The result of ``story`` in a transaction, run again when another one was in its way.
+
+        Raises:
+            StoreError: as for ``write``, or it was in the way every time.
+        """
+        for rerun in range(RERUNS):
+            try:
+                with self.write() as conn:
+                    return story(conn)
+            except StoreError as exc:
+                if rerun == RERUNS - 1 or not _worth_a_rerun(exc.__cause__):
+                    raise
+                log.debug("transaction runs again", extra={"rerun": rerun + 1})
+                time.sleep(random.uniform(0, 0.02 * 2**rerun))  # noqa: S311 - jitter, not a secret
+        raise AssertionError("unreachable")
+
+    def close(self) -> None:
+        """Close every pooled connection."""
+        self.engine.dispose()
+
+
+def _engine(url: str, pool_size: int) -> Engine:
+    if url.startswith("sqlite:///"):
+        Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        engine = create_engine(
+            url,
+            poolclass=QueuePool,
+            pool_size=pool_size,
+            max_overflow=pool_size,
+            connect_args={"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False},
+        )
+        event.listen(engine, "connect", _prepare_sqlite)
+        return engine
+    if url.startswith(("postgresql://", "postgresql+psycopg://")):
+        plain = url.replace("postgresql://", "postgresql+psycopg://", 1)
+        return create_engine(plain, pool_size=pool_size, max_overflow=pool_size, pool_pre_ping=True)
+    raise ConfigError(
+        "the database address is neither sqlite:/// nor postgresql://",
+        hint="Set database_url in settings.toml, such as sqlite:///.hub/hub.db",
+    )
+
+
+def _prepare_sqlite(raw: Any, _record: object) -> None:
+    raw.isolation_level = None  # we say BEGIN ourselves
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",  # an acknowledged event survives a power cut
+        f"busy_timeout={BUSY_TIMEOUT_MS}",
+        "foreign_keys=ON",
+        "secure_delete=ON",  # erased bytes are gone
+        "cache_size=-32000",
+        "journal_size_limit=67108864",
+    ):
+        raw.execute(f"PRAGMA {pragma}")
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, IntegrityError) as exc:
+        raise _store_error(exc) from exc
+    except DBAPIError as exc:
+        if exc.connection_invalidated or _worth_a_rerun(exc):
+            raise _store_error(exc) from exc
+        raise
+
+
+def _store_error(exc: DBAPIError) -> StoreError:
+    first = str(exc.orig).partition("\n")[0]
+    return StoreError(
+        f"the database cannot do that now: {first[:200]}",
+        hint="Check that the database runs, has disk space, and that hub doctor is content.",
+    )
+
+
+def _worth_a_rerun(cause: BaseException | None) -> bool:
+    if isinstance(cause, IntegrityError):
+        return True  # two transactions inserted the same new row; the second now finds it
+    code = getattr(getattr(cause, "orig", None), "sqlstate", None)
+    return code in _RERUN_CODES
+
+
+def identity_lock(conn: Connection) -> None:
+    """Wait for, and hold to commit, the one lock under which customers are decided."""
+    if conn.dialect.name == "postgresql":
+        conn.execute(text("SELECT pg_advisory_xact_lock(360)"))
