@@ -54,6 +54,11 @@ class Instant(TypeDecorator[datetime]):
         return None if value is None else from_us(value)
 
 
+INBOX_PENDING = ("received", "retry")
+OUTBOX_PENDING = ("queued", "retry")
+STOPPED = ("paused", "auth_failed")
+"""States of a connection in which nothing is asked of the vendor."""
+
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -109,7 +114,8 @@ lease = Table(
     "lease",
     metadata,
     Column("name", Key, primary_key=True),
-    Column("lane", Key, comment="in or out when the lease is a lane's, else null"),
+    Column("lane", Text, comment="in or out when the lease is a lane's, else null"),
+    Column("connection", Text, comment="of a lane"),
     Column("owner", Text, nullable=False, server_default=""),
     Column("until", Instant, nullable=False),
     Column("token", BigInteger, nullable=False, server_default="0", comment="fences late writers"),
@@ -188,7 +194,8 @@ record = Table(
     Column("ref", Key, primary_key=True),
     Column("kind", Text, nullable=False),
     Column("document", Text, nullable=False, comment="the canonical record as JSON"),
-    Column("occurred_at", Instant),
+    Column("occurred_at", Instant, nullable=False, comment="1970 when the source does not tell"),
+    Column("is_open", Boolean, nullable=False, comment="a matter still to be settled"),
     Column("mapping_version", Text, nullable=False),
     Column("parent", Key, nullable=False, comment="the raw row it was cut from"),
     Column("party", Key, comment="the party record it belongs to; a party belongs to itself"),
@@ -196,6 +203,9 @@ record = Table(
     Column("deleted_at", Instant),
     Index("ix_record_party_kind_occurred_at", "party", "kind", "occurred_at"),
     Index("ix_record_parent", "parent"),
+    Index(
+        "ix_record_open", "party", sqlite_where=text("is_open"), postgresql_where=text("is_open")
+    ),
 )
 
 ref = Table(

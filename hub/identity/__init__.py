@@ -1,0 +1,1 @@
+"""Whose record is it? Evidence in, customers out; nothing here reads or writes anything."""

@@ -1,0 +1,1 @@
+from hub.models.normalise import *  # noqa: F403

@@ -1,0 +1,155 @@
+"""One spelling for what people write in many: phones, mail addresses, tax numbers, names."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import cache, lru_cache
+
+import phonenumbers
+from email_validator import EmailNotValidError, validate_email
+from opencc import OpenCC
+from pypinyin import lazy_pinyin
+from pypinyin.constants import PINYIN_DICT
+from pypinyin.contrib.tone_convert import to_normal
+
+STRONG_TYPES = frozenset({"phone", "email", "tax_id", "unionid", "member_no"})
+"""Types whose equality can make two records one customer."""
+
+UNIQUE_TYPES = frozenset({"tax_id", "unionid", "member_no"})
+"""Types of which a customer has one: two values contradict each other."""
+
+_EXTENSION = re.compile(r"(?:转|分机|ext\.?|x|#|-{2,})\s*(\d{1,6})\s*$", re.IGNORECASE)
+_HAN = re.compile(r"[㐀-鿿]+")
+_WORDS = re.compile(r"[^\W\d_]+", re.UNICODE)
+_HONORIFICS = re.compile(r"(先生|女士|小姐|老师|经理|总监|主任)$")
+_COMPANY_SUFFIX = re.compile(
+    r"(股份有限公司|有限责任公司|有限公司|集团公司|公司|集团"
+    r"|\b(co|company|corp|corporation|inc|ltd|limited|llc|gmbh|ag|sa|bv|plc|pty|kg)\b\.?)+",
+    re.IGNORECASE,
+)
+_TAX_ID_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
+
+
+def identifier_value(type_: str, value: str, region: str = "CN") -> str | None:
+    """The one spelling of a contact point or identifier; None when it cannot be one.
+
+    Phones become E.164, a known extension behind ``;ext=``; mail addresses lower case without
+    ``+tag``; a 统一社会信用代码 (GB 32100-2015) must have a right check digit.
+    """
+    value = unicodedata.normalize("NFKC", value).strip()
+    if type_ in ("phone", "fax"):
+        return _phone(value, region)
+    if type_ == "email":
+        return _email(value)
+    if type_ == "tax_id":
+        return _tax_id(value, region)
+    return value or None
+
+
+def is_blocked(type_: str, value: str) -> bool:
+    """Whether a normalised value says nothing about anybody: placeholders people type."""
+    if type_ == "phone":
+        digits = value.partition(";")[0].lstrip("+")
+        tail = digits[-8:]
+        return len(set(tail)) == 1 or digits[-11:] in _PLACEHOLDER_PHONES or tail == "12345678"
+    if type_ == "email":
+        return value.partition("@")[0] in _PLACEHOLDER_MAILBOXES
+    return len(set(value)) == 1
+
+
+_PLACEHOLDER_PHONES = frozenset({"13800138000", "13800000000", "13812345678", "13888888888"})
+_PLACEHOLDER_MAILBOXES = frozenset(
+    {"test", "noreply", "no-reply", "donotreply", "none", "na", "null", "unknown", "mailer-daemon"}
+)
+
+
+@lru_cache(maxsize=65536)
+def _phone(value: str, region: str) -> str | None:
+    extension = ""
+    if found := _EXTENSION.search(value):
+        extension, value = found.group(1), value[: found.start()]
+    if value.startswith("0086"):
+        value = "+86" + value[4:]
+    try:
+        number = phonenumbers.parse(value, region)
+    except phonenumbers.NumberParseException:
+        return None
+    if not phonenumbers.is_possible_number(number):
+        return None
+    plain = f"+{number.country_code}{phonenumbers.national_significant_number(number)}"
+    extension = extension or number.extension or ""
+    return f"{plain};ext={extension}" if extension else plain
+
+
+@lru_cache(maxsize=65536)
+def _email(value: str) -> str | None:
+    try:
+        found = validate_email(
+            value, check_deliverability=False, test_environment=True, allow_smtputf8=True
+        )
+    except EmailNotValidError:
+        return None
+    local = found.local_part.partition("+")[0] or found.local_part
+    return f"{local}@{found.domain}".lower()
+
+
+def _tax_id(value: str, region: str) -> str | None:
+    code = re.sub(r"[\s-]", "", value).upper()
+    if region != "CN" or len(code) != 18:
+        return code if len(code) >= 5 else None
+    if any(c not in _TAX_ID_ALPHABET for c in code):
+        return None
+    total = sum(_TAX_ID_ALPHABET.index(c) * pow(3, i, 31) for i, c in enumerate(code[:17]))
+    return code if _TAX_ID_ALPHABET[-total % 31] == code[17] else None
+
+
+@cache
+def _simplified() -> OpenCC:
+    return OpenCC("t2s")
+
+
+@lru_cache(maxsize=65536)
+def name_key(name: str, kind: str = "Person") -> str:
+    """One spelling for a name; equal keys mean names that do not contradict each other.
+
+    A person's key is the sorted pinyin syllables or words, so 李娜, 李娜女士, ``Li Na`` and
+    ``Na Li`` share one; a display name in both scripts counts by its 汉字. An organisation's key
+    leaves out suffixes such as 有限公司 and Ltd.
+    """
+    name = unicodedata.normalize("NFKC", name).strip()
+    if kind == "Organization":
+        bare = _COMPANY_SUFFIX.sub("", _simplified().convert(name)) or name
+        return "".join(_WORDS.findall(bare.lower()) + re.findall(r"\d+", bare))
+    han = "".join(_HAN.findall(name))
+    if len(han) >= 2:
+        return " ".join(sorted(lazy_pinyin(_HONORIFICS.sub("", _simplified().convert(han)) or han)))
+    words = [syllable for word in _WORDS.findall(name.lower()) for syllable in _syllables(word)]
+    return " ".join(sorted(words + re.findall(r"\d+", name)))
+
+
+def search_keys(name: str) -> str:
+    """What a name is found by: lower case, simplified, and in pinyin, with and without spaces."""
+    folded = unicodedata.normalize("NFKC", name).lower().strip()
+    simplified = _simplified().convert(folded)
+    spelled = lazy_pinyin(simplified)
+    forms = (folded, simplified, " ".join(spelled), "".join(spelled).replace(" ", ""))
+    return "\n".join(dict.fromkeys(form for form in forms if form))
+
+
+@cache
+def _pinyin_syllables() -> frozenset[str]:
+    spelled = (s for sounds in PINYIN_DICT.values() for s in sounds.split(","))
+    return frozenset(to_normal(sound).replace("ü", "v") for sound in spelled)
+
+
+def _syllables(word: str) -> list[str]:
+    """The word as pinyin syllables, longest first, or whole when it is not pinyin."""
+    known, parts, rest = _pinyin_syllables(), [], word
+    while rest:
+        part = next((rest[:n] for n in range(min(6, len(rest)), 0, -1) if rest[:n] in known), None)
+        if part is None:
+            return [word]
+        parts.append(part)
+        rest = rest[len(part) :]
+    return parts

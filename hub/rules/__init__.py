@@ -1,0 +1,1 @@
+"""IF-THEN: what changed in, intended writes out."""

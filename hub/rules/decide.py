@@ -1,0 +1,214 @@
+"""Rules as data: when a record appears or changes, if it looks so, then write there.
+
+A rule in settings.toml::
+
+    [[rules]]
+    id = "mail-to-ticket"
+    when = "Message created"
+    if = [{field = "direction", is = "in"}, {field = "in_reply_to", empty = true}]
+    then = {write = "desk/issues", fields = {subject = "{subject}", requester = "{party}"}}
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+import orjson
+from pydantic import ConfigDict, Field, ValidationError, field_validator
+
+from hub.errors import ConfigError
+from hub.models import KINDS, Model
+
+_PLACEHOLDER = re.compile(r"\{([a-z_.]+)\}")
+
+
+class Condition(Model):
+    """One test of a field; the operators given must all hold.
+
+    ``becomes`` holds when the field has that value now and had another before.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    field: str
+    is_: Any = Field(default=None, alias="is")
+    is_not: Any = None
+    in_: list[Any] | None = Field(default=None, alias="in")
+    contains: str | None = None
+    empty: bool | None = None
+    becomes: Any = None
+
+    def holds(self, after: Mapping[str, Any], before: Mapping[str, Any] | None) -> bool:
+        """Whether the record, as it is and as it was, passes."""
+        value = _look_up(after, self.field)
+        return all(self._passes(name, value, before) for name in self.model_fields_set - {"field"})
+
+    def _passes(self, name: str, value: Any, before: Mapping[str, Any] | None) -> bool:
+        wanted = getattr(self, name)
+        match name:
+            case "is_":
+                return bool(value == wanted)
+            case "is_not":
+                return bool(value != wanted)
+            case "in_":
+                return value in (wanted or ())
+            case "contains":
+                return str(wanted) in str(value or "")
+            case "empty":
+                return (value in (None, "", [], {})) is wanted
+        was = _look_up(before, self.field) if before is not None else None
+        return bool(value == wanted and was != wanted)  # becomes
+
+
+class Action(Model):
+    """What to write: canonical fields, with ``{field}`` filled in from the record."""
+
+    write: str = Field(pattern=r"^[^/]+/[^/]+$", description="connection/stream")
+    fields: dict[str, Any]
+    subject: str = Field(
+        default="{ref}", description="whose copy is written: {ref}, or what it refers to"
+    )
+
+
+class Rule(Model):
+    """When, if, then."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    id: str = Field(pattern=r"^[a-z0-9-]+$")
+    when: str
+    if_: tuple[Condition, ...] = Field(default=(), alias="if")
+    then: Action
+
+    @field_validator("when")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        kind, _, event = value.partition(" ")
+        if kind not in KINDS or event not in ("created", "changed"):
+            raise ValueError('must be a kind and "created" or "changed", such as "Ticket changed"')
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A record that was written, as documents: now, before, and whose it is."""
+
+    ref: str
+    kind: str
+    after: Mapping[str, Any]
+    before: Mapping[str, Any] | None
+    party: str | None
+    is_copy: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """One write to be made.
+
+    Attributes:
+        key: the same cause gives the same key, so it is queued once.
+        subject: the record whose copy is written.
+        cause: the rule and the record behind it.
+    """
+
+    key: str
+    connection: str
+    stream: str
+    subject: str
+    fields: Mapping[str, Any]
+    cause: Mapping[str, str]
+
+
+def read_rules(given: Sequence[Mapping[str, Any]]) -> tuple[Rule, ...]:
+    """The rules of settings.toml.
+
+    Raises:
+        ConfigError: one of them is wrong; says which and why.
+    """
+    try:
+        return tuple(Rule.model_validate(rule) for rule in given)
+    except ValidationError as exc:
+        first = exc.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        name = first.get("input")
+        raise ConfigError(
+            f"a rule is wrong at {where}: {first['msg']}", hint=f"It says {name!r}."
+        ) from exc
+
+
+def decide(rules: Iterable[Rule], changes: Iterable[Seen]) -> list[Intent]:
+    """The writes these changes call for, in the order of the changes.
+
+    A copy the hub made itself creates nothing: a rule must not set off on its own work.
+    """
+    by_event: dict[str, list[Rule]] = {}
+    for rule in rules:
+        by_event.setdefault(rule.when, []).append(rule)
+    return [
+        _intent(rule, seen)
+        for seen in changes
+        for event in _events(seen)
+        for rule in by_event.get(f"{seen.kind} {event}", ())
+        if all(condition.holds(_document(seen), seen.before) for condition in rule.if_)
+    ]
+
+
+def _events(seen: Seen) -> tuple[str, ...]:
+    if seen.before is None:
+        return () if seen.is_copy else ("created", "changed")
+    return ("changed",)
+
+
+def _document(seen: Seen) -> dict[str, Any]:
+    connection = seen.ref.partition("/")[0]
+    party = _ref_of(seen.party) if seen.party else None
+    return {**seen.after, "ref": _ref_of(seen.ref), "connection": connection, "party": party}
+
+
+def _ref_of(text: str) -> dict[str, str]:
+    connection, stream, id_ = text.split("/", 2)
+    return {"connection": connection, "stream": stream, "id": id_}
+
+
+def _intent(rule: Rule, seen: Seen) -> Intent:
+    document = _document(seen)
+    connection, _, stream = rule.then.write.partition("/")
+    fields = {name: _fill(value, document) for name, value in rule.then.fields.items()}
+    subject = _as_text(_fill(rule.then.subject, document))
+    what: list[Any] = [rule.id, seen.ref]
+    if rule.when.endswith("changed"):  # each change is a cause of its own
+        what.append(seen.after)
+    digest = blake2b(orjson.dumps(what, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
+    return Intent(
+        key=digest,
+        connection=connection,
+        stream=stream,
+        subject=subject or seen.ref,
+        fields={name: value for name, value in fields.items() if value not in (None, "")},
+        cause={"rule": rule.id, "record": seen.ref},
+    )
+
+
+def _fill(template: Any, document: Mapping[str, Any]) -> Any:
+    if not isinstance(template, str):
+        return template
+    if whole := _PLACEHOLDER.fullmatch(template):
+        return _look_up(document, whole.group(1))
+    return _PLACEHOLDER.sub(lambda m: _as_text(_look_up(document, m.group(1))), template)
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, Mapping) and value.keys() == {"connection", "stream", "id"}:
+        return f"{value['connection']}/{value['stream']}/{value['id']}"
+    return "" if value is None else str(value)
+
+
+def _look_up(document: Mapping[str, Any], path: str) -> Any:
+    value: Any = document
+    for part in path.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value

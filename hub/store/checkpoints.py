@@ -1,0 +1,89 @@
+"""How far each stream was pulled, and when it is due again."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Connection, select, update
+
+from hub.store import bulk, leases
+from hub.store.schema import EPOCH, checkpoint
+
+
+def ensure(conn: Connection, connection: str, streams: list[str]) -> None:
+    """Make rows for these streams, due at once, where there are none."""
+    rows = [{"connection": connection, "stream": stream, "due_at": EPOCH} for stream in streams]
+    bulk.insert_new(conn, checkpoint, rows)
+
+
+def get(conn: Connection, connection: str, stream: str) -> dict[str, Any]:
+    """The checkpoint of one stream."""
+    row = conn.execute(select(checkpoint).where(*_is(connection, stream))).mappings().first()
+    return dict(row) if row else {"cursor": None, "failures": 0, "rows": 0}
+
+
+def every(conn: Connection) -> list[dict[str, Any]]:
+    """All checkpoints."""
+    rows = conn.execute(select(checkpoint).order_by(checkpoint.c.connection, checkpoint.c.stream))
+    return [dict(row) for row in rows.mappings()]
+
+
+def due(conn: Connection) -> list[tuple[str, str]]:
+    """Streams whose time has come, the longest waiting first."""
+    rows = conn.execute(
+        select(checkpoint.c.connection, checkpoint.c.stream)
+        .where(checkpoint.c.due_at <= leases.now())
+        .order_by(checkpoint.c.due_at)
+    )
+    return [(row.connection, row.stream) for row in rows]
+
+
+def advance(conn: Connection, connection: str, stream: str, cursor: str, rows: int) -> None:
+    """Move the cursor behind a page, in the transaction that stores its rows."""
+    _set(
+        conn,
+        connection,
+        stream,
+        cursor=cursor,
+        rows=checkpoint.c.rows + rows,
+        advanced_at=leases.now(),
+    )
+
+
+def complete(conn: Connection, connection: str, stream: str, every_s: float) -> None:
+    """The pull reached the end; it starts again after ``every_s``."""
+    now = leases.now()
+    due_at = now + timedelta(seconds=every_s)
+    _set(conn, connection, stream, completed_at=now, due_at=due_at, failures=0, error="")
+
+
+def postpone(conn: Connection, connection: str, stream: str, after_s: float, error: str) -> None:
+    """The pull failed; it goes on from its cursor after ``after_s``."""
+    due_at = leases.now() + timedelta(seconds=after_s)
+    failures = checkpoint.c.failures + 1
+    _set(conn, connection, stream, due_at=due_at, failures=failures, error=error[:500])
+
+
+def restart(conn: Connection, connection: str, stream: str | None = None) -> None:
+    """Forget the cursor: the next pull starts from the beginning, at once."""
+    chosen = update(checkpoint).where(checkpoint.c.connection == connection)
+    if stream:
+        chosen = chosen.where(checkpoint.c.stream == stream)
+    conn.execute(chosen.values(cursor=None, due_at=EPOCH))
+
+
+def hasten(conn: Connection, connection: str, stream: str | None = None) -> None:
+    """Make these streams due now."""
+    chosen = update(checkpoint).where(checkpoint.c.connection == connection)
+    if stream:
+        chosen = chosen.where(checkpoint.c.stream == stream)
+    conn.execute(chosen.values(due_at=EPOCH))
+
+
+def _is(connection: str, stream: str) -> tuple[Any, Any]:
+    return checkpoint.c.connection == connection, checkpoint.c.stream == stream
+
+
+def _set(conn: Connection, connection: str, stream: str, **values: Any) -> None:
+    conn.execute(update(checkpoint).where(*_is(connection, stream)).values(**values))

@@ -1,0 +1,81 @@
+"""Configured accounts: what the file or a person said, secrets encrypted, and how each is doing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, func, select, update
+
+from hub.store import bulk, leases
+from hub.store.crypto import Vault
+from hub.store.schema import connection
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One connection as stored; ``env:NAME`` values are still as written."""
+
+    name: str
+    adapter: str
+    config: dict[str, Any]
+    state: str
+    reason: str
+    managed_by: str
+
+
+def put(
+    conn: Connection,
+    vault: Vault,
+    name: str,
+    adapter: str,
+    config: Mapping[str, Any],
+    secrets: Mapping[str, Any],
+    managed_by: str,
+) -> None:
+    """Store a connection; one that was paused or refused starts anew."""
+    sealed = vault.encrypt(orjson.dumps(secrets), context=f"connection:{name}")
+    row = {
+        "name": name,
+        "adapter": adapter,
+        "config": orjson.dumps(config).decode(),
+        "secrets": sealed,
+        "state": "new",
+        "reason": "",
+        "managed_by": managed_by,
+        "changed_at": leases.now(),
+    }
+    bulk.upsert(conn, connection, [row])
+
+
+def every(conn: Connection, vault: Vault) -> dict[str, Stored]:
+    """All connections by name, secrets opened."""
+    rows = conn.execute(select(connection).order_by(connection.c.name))
+    return {row.name: _stored(row, vault) for row in rows}
+
+
+def _stored(row: Any, vault: Vault) -> Stored:
+    opened = orjson.loads(vault.decrypt(row.secrets, context=f"connection:{row.name}"))
+    config = {**orjson.loads(row.config), **opened}
+    return Stored(row.name, row.adapter, config, row.state, row.reason, row.managed_by)
+
+
+def overview(conn: Connection) -> list[dict[str, Any]]:
+    """All connections without their config."""
+    hidden = ("config", "secrets")
+    query = select(*(c for c in connection.c if c.name not in hidden)).order_by(connection.c.name)
+    return [dict(row) for row in conn.execute(query).mappings()]
+
+
+def set_state(conn: Connection, name: str, state: str, reason: str = "") -> bool:
+    """Note how a connection is doing; whether that is a change."""
+    other = (connection.c.name == name) & (connection.c.state != state)
+    changed = update(connection).where(other).values(state=state, reason=reason[:500])
+    return conn.execute(changed.values(checked_at=leases.now())).rowcount == 1
+
+
+def newest_change(conn: Connection) -> Any:
+    """Rises with every change of a configuration; what was read before it is stale."""
+    return conn.execute(select(func.max(connection.c.changed_at), func.count())).one()

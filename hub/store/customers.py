@@ -1,0 +1,195 @@
+"""Evidence, links and decisions: whose record is whose."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+import orjson
+from sqlalchemy import Connection, delete, func, select, tuple_, update
+
+from hub.identity.resolve import HOLDERS_MAX, Evidence, Key, Resolution, Verdict
+from hub.models import Level
+from hub.store import bulk, leases
+from hub.store.schema import customer, decision, identifier, link
+
+WAVES_MAX = 25
+"""How often the circle of evidence is widened; a longer chain is cut and told in the log."""
+
+
+def replace_evidence(conn: Connection, items: Sequence[Evidence], gone: Iterable[str]) -> set[Key]:
+    """Store what these party records know now; the keys they knew before."""
+    refs = sorted({item.ref for item in items} | set(gone))
+    before: set[Key] = set()
+    for chunk in bulk.chunks(refs):
+        old = delete(identifier).where(identifier.c.ref.in_(chunk))
+        returned = conn.execute(old.returning(identifier.c.type, identifier.c.value))
+        before |= {(type_, value) for type_, value in returned}
+    rows = [
+        {
+            "type": type_,
+            "value": value,
+            "ref": item.ref,
+            "level": level.value,
+            "kind": item.kind,
+            "name_key": item.name_key,
+        }
+        for item in items
+        for (type_, value), level in item.keys.items()
+    ]
+    bulk.insert(conn, identifier, rows)
+    return before
+
+
+def circle(
+    conn: Connection, items: Sequence[Evidence], gone: Iterable[str], before: Iterable[Key]
+) -> dict[str, Evidence]:
+    """Every party record whose customer the changed ones may change, with its evidence.
+
+    Widened from key to holders to their keys until closed. A key with too many holders leads
+    nowhere, except when the changed records are what made it too many.
+    """
+    found = {item.ref: item for item in items}
+    changed = found.keys() | set(gone)
+    keys = {key for item in items for key in item.keys} | set(before)
+    refs = _companions(conn, changed) - found.keys() - set(gone)
+    asked: set[Key] = set()
+    for _ in range(WAVES_MAX):
+        holders = _holders(conn, keys - asked, changed)
+        asked |= keys
+        refs |= holders - found.keys()
+        if not refs:
+            break
+        new = _evidence(conn, refs)
+        found.update(new)
+        keys = {key for item in new.values() for key in item.keys}
+        refs = _companions(conn, refs) - found.keys() - set(gone)
+    return found
+
+
+def _companions(conn: Connection, refs: Iterable[str]) -> set[str]:
+    """All party records of the customers these belong to."""
+    found: set[str] = set()
+    for chunk in bulk.chunks(refs):
+        theirs = select(link.c.customer_id).where(link.c.ref.in_(chunk))
+        found.update(
+            conn.execute(select(link.c.ref).where(link.c.customer_id.in_(theirs))).scalars()
+        )
+    return found
+
+
+def _holders(conn: Connection, keys: Iterable[Key], changed: Iterable[str]) -> set[str]:
+    keys, changed = sorted(keys), set(changed)
+    found: set[str] = set()
+    for at in range(0, len(keys), 400):
+        pair = tuple_(identifier.c.type, identifier.c.value)
+        chosen = pair.in_(keys[at : at + 400])
+        ranked = (
+            select(
+                identifier.c.type,
+                identifier.c.value,
+                identifier.c.ref,
+                func.row_number()
+                .over(
+                    partition_by=(identifier.c.type, identifier.c.value), order_by=identifier.c.ref
+                )
+                .label("n"),
+            )
+            .where(chosen)
+            .subquery()
+        )
+        limit = HOLDERS_MAX + len(changed) + 1
+        rows = conn.execute(
+            select(ranked.c.type, ranked.c.value, ranked.c.ref).where(ranked.c.n <= limit)
+        )
+        by_key: dict[Key, list[str]] = defaultdict(list)
+        for type_, value, ref in rows:
+            by_key[type_, value].append(ref)
+        for refs in by_key.values():
+            if sum(ref not in changed for ref in refs) <= HOLDERS_MAX:
+                found.update(refs)
+    return found
+
+
+def _evidence(conn: Connection, refs: Iterable[str]) -> dict[str, Evidence]:
+    found: dict[str, Evidence] = {}
+    keys: dict[str, dict[Key, Level]] = defaultdict(dict)
+    wanted = set(refs)
+    for chunk in bulk.chunks(wanted):
+        for row in conn.execute(select(identifier).where(identifier.c.ref.in_(chunk))):
+            keys[row.ref][row.type, row.value] = Level(row.level)
+            found[row.ref] = Evidence(row.ref, row.kind, row.name_key, keys[row.ref])
+    for ref in wanted - found.keys():  # linked, without any identifier
+        found[ref] = Evidence(ref, "", "", {})
+    return found
+
+
+def links(conn: Connection, refs: Iterable[str]) -> dict[str, str]:
+    """Party record → customer, where there is one."""
+    found: dict[str, str] = {}
+    for chunk in bulk.chunks(refs):
+        rows = conn.execute(select(link.c.ref, link.c.customer_id).where(link.c.ref.in_(chunk)))
+        found.update((row.ref, row.customer_id) for row in rows)
+    return found
+
+
+def verdicts(conn: Connection, refs: Iterable[str]) -> list[Verdict]:
+    """The newest word of a person on each pair of these records."""
+    newest: dict[tuple[str, str], Verdict] = {}
+    spoken = decision.c.verb.in_(("confirm", "reject"))
+    for chunk in bulk.chunks(refs):
+        rows = conn.execute(
+            select(decision.c.verb, decision.c.a, decision.c.b)
+            .where(spoken, decision.c.a.in_(chunk))
+            .order_by(decision.c.id)
+        )
+        newest.update({(a, b): Verdict(verb, a, b) for verb, a, b in rows})
+    return list(newest.values())
+
+
+def apply(conn: Connection, found: Resolution, gone: Iterable[str], actor: str) -> set[str]:
+    """Write what was resolved; every customer touched, those who lost a record included."""
+    now = leases.now()
+    bulk.insert(
+        conn,
+        customer,
+        [{"id": id_, "merged_into": None, "created_at": now} for id_ in found.created],
+    )
+    lost = links(conn, gone)
+    for chunk in bulk.chunks(lost):
+        conn.execute(delete(link).where(link.c.ref.in_(chunk)))
+    bulk.upsert(
+        conn, link, [{"ref": ref, "customer_id": id_} for ref, id_ in sorted(found.links.items())]
+    )
+    for id_, into in found.merged.items():
+        conn.execute(update(customer).where(customer.c.merged_into == id_).values(merged_into=into))
+        conn.execute(update(customer).where(customer.c.id == id_).values(merged_into=into))
+    rows = [
+        {**d, "evidence": orjson.dumps(d["evidence"]).decode(), "actor": actor, "at": now}
+        for d in found.decisions
+    ]
+    bulk.insert(conn, decision, rows)
+    return found.touched | set(lost.values())
+
+
+def customers_of(conn: Connection, parties: Iterable[str]) -> set[str]:
+    """The customers of these party records."""
+    return set(links(conn, parties).values())
+
+
+def current_id(conn: Connection, id_: str) -> str | None:
+    """The customer an id stands for now; None when it never stood for one."""
+    row = conn.execute(select(customer.c.merged_into).where(customer.c.id == id_)).first()
+    return None if row is None else row.merged_into or id_
+
+
+def find(conn: Connection, type_: str, value: str) -> list[str]:
+    """Customers who hold a normalised identifier."""
+    rows = conn.execute(
+        select(link.c.customer_id)
+        .distinct()
+        .join(identifier, identifier.c.ref == link.c.ref)
+        .where(identifier.c.type == type_, identifier.c.value == value)
+        .order_by(link.c.customer_id)
+    )
+    return list(rows.scalars())

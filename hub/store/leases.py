@@ -1,0 +1,128 @@
+"""Who works on what: a row with an owner, an end and a fencing token that only ever rises."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import Connection, exists, select, update
+
+from hub.errors import StoreError
+from hub.store import bulk
+from hub.store.schema import (
+    EPOCH,
+    INBOX_PENDING,
+    OUTBOX_PENDING,
+    STOPPED,
+    connection,
+    delivery,
+    inbox,
+    lease,
+)
+
+LANES = 16
+WAKING = "waking"
+"""Owner of a lane whose task was sent and has not begun."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Leave to work on ``name`` until it is released or runs out."""
+
+    name: str
+    token: int
+
+
+def now() -> datetime:
+    """The current instant, aware."""
+    return datetime.now(UTC)
+
+
+def ensure(conn: Connection, names: Iterable[str]) -> None:
+    """Make rows for these names where there are none."""
+    rows = [
+        {"name": name, "lane": None, "connection": None, "until": EPOCH}
+        for name in sorted(set(names))
+    ]
+    bulk.insert_new(conn, lease, rows)
+
+
+def lane_name(direction: str, connection: str, order_key: str | None) -> str:
+    """The lane of an order key; without a key, the connection's first."""
+    number = 0
+    if order_key is not None:
+        digest = hashlib.blake2b(order_key.encode(), digest_size=2).digest()
+        number = int.from_bytes(digest, "big") % LANES
+    return f"{direction}:{connection}:{number}"
+
+
+def ensure_lanes(conn: Connection, names: Iterable[str]) -> None:
+    """Make rows for these lanes where there are none, so that they can be woken."""
+    rows = []
+    for name in sorted(set(names)):
+        direction, owner, _ = name.split(":")
+        rows.append({"name": name, "lane": direction, "connection": owner, "until": EPOCH})
+    bulk.insert_new(conn, lease, rows)
+
+
+def wake(conn: Connection, name: str, for_s: float) -> bool:
+    """Mark a free lane as woken, so that nobody wakes it again for ``for_s`` seconds."""
+    free = (lease.c.name == name) & (lease.c.until < now())
+    until = now() + timedelta(seconds=for_s)
+    return conn.execute(update(lease).where(free).values(owner=WAKING, until=until)).rowcount == 1
+
+
+def take(conn: Connection, name: str, owner: str, for_s: float) -> Lease | None:
+    """The lease, or None while somebody else works under it."""
+    free = (lease.c.until < now()) | (lease.c.owner == WAKING)
+    taken = conn.execute(
+        update(lease)
+        .where(lease.c.name == name, free)
+        .values(owner=owner, until=now() + timedelta(seconds=for_s), token=lease.c.token + 1)
+        .returning(lease.c.token)
+    ).scalar_one_or_none()
+    return None if taken is None else Lease(name, taken)
+
+
+def hold(conn: Connection, held: Lease, for_s: float) -> None:
+    """Prolong a lease in the transaction whose writes it guards.
+
+    Raises:
+        StoreError: somebody else took it over; this transaction must not commit.
+    """
+    mine = (lease.c.name == held.name) & (lease.c.token == held.token)
+    until = now() + timedelta(seconds=for_s)
+    if conn.execute(update(lease).where(mine).values(until=until)).rowcount != 1:
+        raise StoreError(f"the lease {held.name} was taken over")
+
+
+def release(conn: Connection, held: Lease) -> None:
+    """Give a lease back; nothing happens when it was taken over."""
+    mine = (lease.c.name == held.name) & (lease.c.token == held.token)
+    conn.execute(update(lease).where(mine).values(owner="", until=EPOCH))
+
+
+def is_free(conn: Connection, name: str) -> bool:
+    """Whether nobody works under this name."""
+    until = conn.execute(select(lease.c.until).where(lease.c.name == name)).scalar_one_or_none()
+    return until is None or until < now()
+
+
+def lanes_to_wake(conn: Connection) -> list[str]:
+    """Free lanes with something due, of connections that may be used."""
+    at = now()
+    events = inbox.c.state.in_(INBOX_PENDING) & (inbox.c.available_at <= at)
+    writes = delivery.c.state.in_(OUTBOX_PENDING) & (delivery.c.available_at <= at)
+    waits_in = exists().where(inbox.c.lane == lease.c.name, events)
+    waits_out = exists().where(delivery.c.lane == lease.c.name, writes)
+    stopped = select(connection.c.name).where(connection.c.state.in_(STOPPED))
+    rows = conn.execute(
+        select(lease.c.name).where(
+            lease.c.until < at,
+            ((lease.c.lane == "in") & waits_in)
+            | ((lease.c.lane == "out") & waits_out & lease.c.connection.not_in(stopped)),
+        )
+    )
+    return list(rows.scalars())

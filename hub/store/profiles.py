@@ -1,0 +1,115 @@
+"""What a profile is built from, and the built document."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, delete, text
+
+from hub.models import KINDS, PARTY_KINDS
+from hub.models.normalise import search_keys
+from hub.profiles.build import SHOWN, Held
+from hub.profiles.document import Profile, Source
+from hub.store import bulk
+from hub.store.schema import from_us, profile
+
+FACT_KINDS = tuple(kind for kind in KINDS if kind not in PARTY_KINDS)
+
+_COLUMNS = "l.customer_id, r.ref, r.kind, r.document, r.mapping_version, raw.seen_at"
+
+# The newest facts of each kind by index, never the whole history: each database has its own words
+# for "at most so many per group".
+_NEWEST = {
+    "postgresql": f"""
+        SELECT {_COLUMNS} FROM link l
+        CROSS JOIN unnest(CAST(:kinds AS text[])) k(kind)
+        CROSS JOIN LATERAL (
+            SELECT * FROM record WHERE party = l.ref AND kind = k.kind AND deleted_at IS NULL
+            ORDER BY occurred_at DESC LIMIT :shown) r
+        JOIN raw ON raw.ref = r.parent
+        WHERE l.customer_id = ANY(:ids)""",
+    "sqlite": f"""
+        SELECT {_COLUMNS} FROM json_each(:ids) i
+        CROSS JOIN link l ON l.customer_id = i.value
+        CROSS JOIN json_each(:kinds) k
+        CROSS JOIN record r ON r.rowid IN (
+            SELECT rowid FROM record WHERE party = l.ref AND kind = k.value AND deleted_at IS NULL
+            ORDER BY occurred_at DESC LIMIT :shown)
+        CROSS JOIN raw ON raw.ref = r.parent""",
+}
+_OPEN = {
+    "postgresql": f"""
+        SELECT {_COLUMNS} FROM link l
+        JOIN record r ON r.party = l.ref AND r.is_open
+        JOIN raw ON raw.ref = r.parent WHERE l.customer_id = ANY(:ids)""",
+    "sqlite": f"""
+        SELECT {_COLUMNS} FROM json_each(:ids) i
+        CROSS JOIN link l ON l.customer_id = i.value
+        CROSS JOIN record r ON r.party = l.ref AND r.is_open
+        CROSS JOIN raw ON raw.ref = r.parent""",
+}
+_MEMBERS = {
+    "postgresql": f"""
+        SELECT {_COLUMNS} FROM link l
+        JOIN record r ON r.ref = l.ref AND r.deleted_at IS NULL
+        JOIN raw ON raw.ref = r.parent WHERE l.customer_id = ANY(:ids)""",
+    "sqlite": f"""
+        SELECT {_COLUMNS} FROM json_each(:ids) i
+        CROSS JOIN link l ON l.customer_id = i.value
+        CROSS JOIN record r ON r.ref = l.ref AND r.deleted_at IS NULL
+        CROSS JOIN raw ON raw.ref = r.parent""",
+}
+
+
+def material(conn: Connection, ids: Iterable[str]) -> dict[str, list[Held]]:
+    """What the profiles of these customers are built from, by customer."""
+    wanted = sorted(set(ids))
+    found: dict[str, dict[str, Held]] = {id_: {} for id_ in wanted}
+    for query in (_MEMBERS, _OPEN, _NEWEST):
+        for row in _rows(conn, query, wanted):
+            if row.ref not in found[row.customer_id]:
+                found[row.customer_id][row.ref] = _held(row)
+    return {id_: list(held.values()) for id_, held in found.items()}
+
+
+def _rows(conn: Connection, query: dict[str, str], ids: Sequence[str]) -> Any:
+    dialect = conn.dialect.name
+    pack = (lambda v: orjson.dumps(v).decode()) if dialect == "sqlite" else list
+    values: dict[str, Any] = {"ids": pack(ids)}
+    if query is _NEWEST:
+        values |= {"kinds": pack(FACT_KINDS), "shown": SHOWN}
+    return conn.execute(text(query[dialect]), values)
+
+
+def _held(row: Any) -> Held:
+    source = Source(
+        ref=row.ref,
+        connection=row.ref.partition("/")[0],
+        mapping_version=row.mapping_version,
+        seen_at=from_us(row.seen_at),
+    )
+    return Held(KINDS[row.kind].model_validate_json(row.document), source)
+
+
+def save(conn: Connection, profiles: Sequence[Profile], gone: Iterable[str]) -> None:
+    """Store the built documents; customers without records lose theirs."""
+    rows = [
+        {
+            "customer_id": p.id,
+            "name": p.name.value if p.name else "",
+            "search": _search(p),
+            "document": p.model_dump_json(exclude_defaults=True),
+            "built_at": p.built_at,
+        }
+        for p in sorted(profiles, key=lambda p: p.id)
+    ]
+    bulk.upsert(conn, profile, rows)
+    for chunk in bulk.chunks(gone):
+        conn.execute(delete(profile).where(profile.c.customer_id.in_(chunk)))
+
+
+def _search(p: Profile) -> str:
+    names = dict.fromkeys(member.name for member in p.members if member.name)
+    return "\n".join(search_keys(name) for name in names)

@@ -1,0 +1,332 @@
+"""Raw rows and the canonical records cut from them, kept consistent in one transaction.
+
+A newer copy replaces an older one and the older one goes to history; an equal or older copy changes
+nothing. A record's party follows its references, whichever arrives first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import blake2b
+from typing import Any
+
+import orjson
+import zstandard
+from sqlalchemy import Connection, bindparam, delete, select, update
+
+from hub.models import KINDS, OPEN_STATUSES, PARTY_KINDS, Record, Ticket
+from hub.store import bulk, leases
+from hub.store.schema import EPOCH, history, mapping, raw, record, ref, seen
+
+HOPS_MAX = 6
+"""How far a party is handed on along references: message → ticket → origin → sender, and spare."""
+
+Payload = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """One raw row on its way in.
+
+    Attributes:
+        ref: ``connection/stream/id``.
+        payload: the row as JSON bytes; None says it is gone at the source.
+        version: as the mapping reads it; "" when the source has none.
+        seen_at: when it was received, or when fetching it began.
+    """
+
+    ref: str
+    payload: bytes | None
+    version: str
+    seen_at: datetime
+
+    @property
+    def hash(self) -> bytes:
+        """Equal for equal content."""
+        return blake2b(self.payload or b"", digest_size=16).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is stored of a raw row."""
+
+    hash: bytes
+    version: str
+    seen_at: datetime
+    gone: bool
+
+    def yields_to(self, row: Incoming) -> bool:
+        """Whether ``row`` is news: different content, and not older."""
+        if (row.payload is None) == self.gone and row.hash == self.hash:
+            return False
+        if row.version and self.version and row.version != self.version:
+            return row.version > self.version
+        return row.seen_at >= self.seen_at
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Records cut from one raw row under one version of a mapping."""
+
+    parent: str
+    mapping_version: str
+    records: Sequence[Record]
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What a batch changed.
+
+    Attributes:
+        records: every record written, by ref.
+        before: the documents they replaced, by ref; a new record has none.
+        parties: party records that are new, changed or gone.
+        touched: party records some of whose facts are new, changed, gone or moved.
+    """
+
+    records: Mapping[str, Record]
+    before: Mapping[str, Payload]
+    parties: frozenset[str]
+    touched: frozenset[str]
+
+
+def known(conn: Connection, refs: Iterable[str], *, lock: bool = False) -> dict[str, Known]:
+    """What is stored of these raw rows; locked in order of their names when asked."""
+    query = select(raw.c.ref, raw.c.hash, raw.c.version, raw.c.seen_at, raw.c.deleted_at)
+    found: dict[str, Known] = {}
+    for chunk in bulk.chunks(sorted(set(refs))):
+        chosen = query.where(raw.c.ref.in_(chunk)).order_by(raw.c.ref)
+        for row in conn.execute(chosen.with_for_update() if lock else chosen):
+            found[row.ref] = Known(row.hash, row.version, row.seen_at, row.deleted_at is not None)
+    return found
+
+
+def news(rows: Sequence[Incoming], stored: Mapping[str, Known]) -> list[Incoming]:
+    """The rows that change something, the newest copy of each, in order of their names."""
+    newest: dict[str, Incoming] = {}
+    for row in rows:
+        rival = newest.get(row.ref)
+        if rival is None or (row.version, row.seen_at) >= (rival.version, rival.seen_at):
+            newest[row.ref] = row
+    return [
+        newest[name]
+        for name in sorted(newest)
+        if name not in stored or stored[name].yields_to(newest[name])
+    ]
+
+
+def save_raw(conn: Connection, rows: Sequence[Incoming], stored: Mapping[str, Known]) -> None:
+    """Write the raw rows, their replaced copies into history. All must be news."""
+    now = leases.now()
+    _keep_history(conn, [row.ref for row in rows if row.ref in stored], now)
+    written = [
+        {
+            "ref": row.ref,
+            "payload": (row.payload or b"null").decode(),
+            "hash": row.hash,
+            "version": row.version,
+            "seen_at": row.seen_at,
+            "deleted_at": None if row.payload is not None else now,
+        }
+        for row in rows
+    ]
+    bulk.insert(conn, raw, [w for w in written if w["ref"] not in stored])
+    bulk.upsert(conn, raw, [w for w in written if w["ref"] in stored])
+
+
+def _keep_history(conn: Connection, refs: Sequence[str], now: datetime) -> None:
+    pack = zstandard.ZstdCompressor(level=3).compress
+    for chunk in bulk.chunks(refs):
+        old = conn.execute(
+            select(raw.c.ref, raw.c.version, raw.c.seen_at, raw.c.payload).where(
+                raw.c.ref.in_(chunk)
+            )
+        )
+        rows = [
+            {
+                "ref": row.ref,
+                "version": row.version,
+                "seen_at": row.seen_at,
+                "replaced_at": now,
+                "payload": pack(row.payload.encode()),
+            }
+            for row in old
+        ]
+        bulk.insert(conn, history, rows)
+
+
+def save(conn: Connection, cuts: Sequence[Cut], gone: Sequence[str] = ()) -> Saved:
+    """Write the records of the cuts, and close those their rows no longer yield.
+
+    Args:
+        cuts: one per raw row that was written.
+        gone: raw rows that vanished at the source.
+    """
+    cut_of = {str(r.ref): (r, cut) for cut in cuts for r in cut.records}
+    records = {name: r for name, (r, _) in cut_of.items()}
+    old = _old(conn, [*(cut.parent for cut in cuts), *gone])
+    lost = [name for name, row in old.items() if name not in records and row["deleted_at"] is None]
+    arrived = [name for name in records if name not in old or old[name]["deleted_at"] is not None]
+    _write(conn, cut_of, old)
+    _close(conn, lost)
+    touched = _settle_parties(conn, [*records, *lost], [*arrived, *lost])
+    parties = {name for name, r in records.items() if r.kind in PARTY_KINDS}
+    parties |= {name for name in lost if old[name]["kind"] in PARTY_KINDS}
+    return Saved(
+        records=records,
+        before={name: orjson.loads(row["document"]) for name, row in old.items()},
+        parties=frozenset(parties),
+        touched=frozenset(touched),
+    )
+
+
+def _old(conn: Connection, parents: Iterable[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    columns = (record.c.ref, record.c.kind, record.c.document, record.c.party, record.c.deleted_at)
+    for chunk in bulk.chunks(parents):
+        rows = conn.execute(select(*columns).where(record.c.parent.in_(chunk)))
+        found.update({row["ref"]: row for row in rows.mappings()})
+    return found
+
+
+def _write(
+    conn: Connection, cut_of: Mapping[str, tuple[Record, Cut]], old: Mapping[str, Any]
+) -> None:
+    now = leases.now()
+    rows = [
+        {
+            "ref": name,
+            "kind": r.kind,
+            "document": r.model_dump_json(exclude_defaults=True),
+            "occurred_at": r.occurred_at or EPOCH,
+            "is_open": isinstance(r, Ticket) and r.status in OPEN_STATUSES,
+            "mapping_version": cut.mapping_version,
+            "parent": cut.parent,
+            "party": name if r.kind in PARTY_KINDS else old[name]["party"] if name in old else None,
+            "saved_at": now,
+            "deleted_at": None,
+        }
+        for name, (r, cut) in sorted(cut_of.items())
+    ]
+    bulk.upsert(conn, record, rows)
+    for chunk in bulk.chunks(name for name in cut_of if name in old):
+        conn.execute(delete(ref).where(ref.c.source.in_(chunk)))
+    bulk.insert_new(conn, ref, [row for r, _ in cut_of.values() for row in _refs(r)])
+
+
+def _refs(r: Record) -> list[dict[str, Any]]:
+    ranks = {name: rank for rank, name in enumerate(r.party_fields)}
+    return [
+        {"source": str(r.ref), "field": name, "target": str(target), "rank": ranks.get(name)}
+        for name, target in r.refs().items()
+    ]
+
+
+def add_ref(conn: Connection, source: str, field: str, target: str, rank: int) -> None:
+    """Note a reference the hub itself knows of: a copy it made belongs where its original does."""
+    row = {"source": source, "field": field, "target": target, "rank": rank}
+    bulk.upsert(conn, ref, [row])
+
+
+def _close(conn: Connection, names: Sequence[str]) -> None:
+    for chunk in bulk.chunks(names):
+        gone = update(record).where(record.c.ref.in_(chunk))
+        conn.execute(gone.values(deleted_at=leases.now(), is_open=False))
+
+
+def _settle_parties(conn: Connection, changed: Iterable[str], arrived: Iterable[str]) -> set[str]:
+    """Hand parties on along references until nothing moves; the parties whose facts changed.
+
+    Args:
+        changed: records written or closed.
+        arrived: those of them that others may have been waiting for, or may now lack.
+    """
+    now_of = _parties(conn, changed)
+    touched = {party for party, _ in now_of.values() if party}
+    _note_seen(conn, now_of)
+    dirty = {name for name, (party, _) in now_of.items() if party != name}
+    dirty |= _referrers(conn, arrived)
+    for _ in range(HOPS_MAX):
+        now_of = _parties(conn, dirty)
+        wanted = _wanted(conn, dirty)
+        moved = {n: wanted.get(n) for n, (party, _) in now_of.items() if wanted.get(n) != party}
+        if not moved:
+            break
+        touched |= {p for n, new in moved.items() for p in (now_of[n][0], new) if p}
+        _move(conn, moved)
+        _note_seen(conn, {n: (new, now_of[n][1]) for n, new in moved.items()})
+        dirty = _referrers(conn, moved)
+    return touched
+
+
+def _parties(conn: Connection, names: Iterable[str]) -> dict[str, tuple[str | None, str]]:
+    found: dict[str, tuple[str | None, str]] = {}
+    for chunk in bulk.chunks(names):
+        rows = conn.execute(
+            select(record.c.ref, record.c.party, record.c.parent).where(record.c.ref.in_(chunk))
+        )
+        found.update({row.ref: (row.party, row.parent) for row in rows})
+    return found
+
+
+def _wanted(conn: Connection, names: Iterable[str]) -> dict[str, str]:
+    """The party of the best reference that has one, by record."""
+    found: dict[str, str] = {}
+    for chunk in bulk.chunks(names):
+        rows = conn.execute(
+            select(ref.c.source, record.c.party)
+            .join(record, record.c.ref == ref.c.target)
+            .where(ref.c.source.in_(chunk), ref.c.rank.is_not(None))
+            .where(record.c.party.is_not(None), record.c.deleted_at.is_(None))
+            .order_by(ref.c.source, ref.c.rank.desc())
+        )
+        found.update({row.source: row.party for row in rows})
+    return found
+
+
+def _referrers(conn: Connection, names: Iterable[str]) -> set[str]:
+    found: set[str] = set()
+    for chunk in bulk.chunks(names):
+        rows = conn.execute(
+            select(ref.c.source).where(ref.c.target.in_(chunk), ref.c.rank.is_not(None))
+        )
+        found.update(rows.scalars())
+    return found
+
+
+def _move(conn: Connection, moved: Mapping[str, str | None]) -> None:
+    change = update(record).where(record.c.ref == bindparam("name")).values(party=bindparam("to"))
+    conn.execute(change, [{"name": name, "to": to} for name, to in sorted(moved.items())])
+
+
+def _note_seen(conn: Connection, parties: Mapping[str, tuple[str | None, str]]) -> None:
+    rows = {(party, parent) for party, parent in parties.values() if party}
+    note_seen(conn, "raw", rows)
+
+
+def note_seen(conn: Connection, place: str, rows: Iterable[tuple[str, str]]) -> None:
+    """Remember that a row of a table holds bytes about a party."""
+    notes = [{"party": party, "place": place, "row": row} for party, row in sorted(set(rows))]
+    bulk.insert_new(conn, seen, notes)
+
+
+def note_mapping(conn: Connection, version: str, name: str, text: str) -> None:
+    """Keep the text of a mapping for as long as records remember its version."""
+    row = {"version": version, "name": name, "text": text, "first_used_at": leases.now()}
+    bulk.insert_new(conn, mapping, [row])
+
+
+def load(conn: Connection, refs: Iterable[str]) -> dict[str, Record]:
+    """Canonical records by ref; those not there, or gone, are left out."""
+    found: dict[str, Record] = {}
+    for chunk in bulk.chunks(refs):
+        rows = conn.execute(
+            select(record.c.ref, record.c.kind, record.c.document).where(
+                record.c.ref.in_(chunk), record.c.deleted_at.is_(None)
+            )
+        )
+        for row in rows:
+            found[row.ref] = KINDS[row.kind].model_validate_json(row.document)
+    return found
