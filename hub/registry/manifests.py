@@ -1,4 +1,4 @@
-"""Finds adapters by their manifests, and loads what they name only when it is used."""
+"""Adapters by their manifests; code is loaded when it is used."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from typing import Any, cast
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hub.errors import ConfigError
-from hub.sdk import Adapter, WebhookReceiver
+from hub.sdk import Adapter, ConnectionConfig, WebhookReceiver, config_class
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 class Manifest(BaseModel):
@@ -51,6 +51,17 @@ class Manifest(BaseModel):
             ConfigError: this vendor has none, or it cannot be loaded.
         """
         return cast("type[WebhookReceiver[Any]]", _load(self, self.webhook, "webhook"))
+
+    def config_class(self) -> type[ConnectionConfig]:
+        """What a connection of this vendor is configured with."""
+        owner = self.adapter_class() if self.adapter else self.receiver_class()
+        return config_class(owner)
+
+    def mapping_files(self) -> dict[str, Path]:
+        """The shipped mappings, by stream."""
+        shipped = ROOT / "mappings" / self.name
+        folder = shipped if shipped.is_dir() else self.folder / "mappings"
+        return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
 @cache

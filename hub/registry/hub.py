@@ -1,0 +1,50 @@
+"""Everything a process of this installation works with, opened once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hub.errors import ConfigError
+from hub.registry.live import Registry
+from hub.rules.decide import Rule, read_rules
+from hub.settings import Settings
+from hub.store.crypto import Vault, key_from_file
+from hub.store.db import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Hub:
+    """One installation, as one process sees it."""
+
+    settings: Settings
+    database: Database
+    registry: Registry
+    rules: tuple[Rule, ...]
+
+    def close(self) -> None:
+        """Close the database."""
+        self.database.close()
+
+
+def open_hub(settings: Settings) -> Hub:
+    """The installation these settings describe.
+
+    Raises:
+        ConfigError: a setting is wrong.
+    """
+    database = Database(settings.database, pool_size=settings.worker_threads + 2)
+    registry = Registry(database, open_vault(settings))
+    return Hub(settings, database, registry, read_rules(settings.rules))
+
+
+def open_vault(settings: Settings) -> Vault:
+    """The vault for secrets at rest; embedded mode makes its own key beside the database."""
+    if settings.secret_keys:
+        return Vault(settings.secret_keys)
+    if settings.database.startswith("postgresql"):
+        raise ConfigError(
+            "secret_keys is empty",
+            hint="Make a key with: hub secrets new, and set HUB_SECRET_KEYS on every machine.",
+        )
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    return Vault([key_from_file(settings.state_dir / "key")])
