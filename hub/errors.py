@@ -14,6 +14,8 @@ HubError
 │       └── ConflictError       the vendor holds a newer copy
 ├── SignatureError              the sender is not proven
 └── StoreError                  the database cannot take it now; nothing was written
+    ├── ContentionError         other transactions were in the way every time
+    └── LeaseLostError          somebody else took the work over
 """
 
 from __future__ import annotations
@@ -85,3 +87,11 @@ class SignatureError(HubError):
 
 class StoreError(HubError):
     """The database is locked, full or gone; nothing was written."""
+
+
+class ContentionError(StoreError):
+    """Other transactions were in the way every time; a smaller batch may pass."""
+
+
+class LeaseLostError(StoreError):
+    """Somebody else took the work over; this transaction must not commit."""

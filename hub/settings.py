@@ -32,6 +32,7 @@ class Settings(BaseSettings):
         public_url: the address people and vendors reach the web pages under.
         worker_threads: how many lanes and pulls one worker process runs at once.
         connections: by name; ``adapter`` plus that adapter's own fields.
+        source_priority: connections whose values win on a profile, best first.
         rules: IF-THEN rules, in order.
     """
 
@@ -51,6 +52,7 @@ class Settings(BaseSettings):
     log_level: str = "INFO"
     log_format: str = Field(default="text", pattern=r"^(text|json)$")
     connections: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    source_priority: list[str] = Field(default_factory=list)
     rules: list[dict[str, Any]] = Field(default_factory=list)
 
     @property

@@ -187,6 +187,8 @@ def revoke_token(conn: Connection, name: str) -> None:
 
 
 def _row(conn: Connection, name: str) -> Row[tuple[object, ...]] | None:
+    if not name.isprintable():
+        return None  # PostgreSQL refuses to compare with NUL
     return conn.execute(select(account).where(account.c.name == name)).first()
 
 
@@ -242,7 +244,7 @@ def _hash(password: str) -> str:
 def _fits(known: str, password: str) -> bool:
     with _HASHING:
         try:
-            return _hasher.verify(known, _plain(password[:PASSWORD_MAX]))
+            return _hasher.verify(known, _plain(password[: PASSWORD_MAX + 1]))
         except (VerificationError, InvalidHashError):
             return False
 

@@ -60,7 +60,7 @@ def circle(
         refs |= holders - found.keys()
         if not refs:
             break
-        new = _evidence(conn, refs)
+        new = evidence(conn, refs)
         found.update(new)
         keys = {key for item in new.values() for key in item.keys}
         refs = _companions(conn, refs) - found.keys() - set(gone)
@@ -111,7 +111,8 @@ def _holders(conn: Connection, keys: Iterable[Key], changed: Iterable[str]) -> s
     return found
 
 
-def _evidence(conn: Connection, refs: Iterable[str]) -> dict[str, Evidence]:
+def evidence(conn: Connection, refs: Iterable[str]) -> dict[str, Evidence]:
+    """What is stored of these party records; one without identifiers knows nothing."""
     found: dict[str, Evidence] = {}
     keys: dict[str, dict[Key, Level]] = defaultdict(dict)
     wanted = set(refs)
@@ -175,6 +176,12 @@ def apply(conn: Connection, found: Resolution, gone: Iterable[str], actor: str) 
 def customers_of(conn: Connection, parties: Iterable[str]) -> set[str]:
     """The customers of these party records."""
     return set(links(conn, parties).values())
+
+
+def members(conn: Connection, id_: str) -> list[str]:
+    """The party records of a customer, in order of their names."""
+    rows = conn.execute(select(link.c.ref).where(link.c.customer_id == id_).order_by(link.c.ref))
+    return list(rows.scalars())
 
 
 def current_id(conn: Connection, id_: str) -> str | None:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.pool import QueuePool
 
-from hub.errors import ConfigError, StoreError
+from hub.errors import ConfigError, ContentionError, StoreError
 
 log = logging.getLogger(__name__)
 
@@ -73,15 +73,18 @@ class Database:
         """The result of ``story`` in a transaction, run again when another one was in its way.
 
         Raises:
-            StoreError: as for ``write``, or it was in the way every time.
+            ContentionError: others were in the way every time.
+            StoreError: as for ``write``.
         """
         for rerun in range(RERUNS):
             try:
                 with self.write() as conn:
                     return story(conn)
             except StoreError as exc:
-                if rerun == RERUNS - 1 or not _worth_a_rerun(exc.__cause__):
+                if not _worth_a_rerun(exc.__cause__):
                     raise
+                if rerun == RERUNS - 1:
+                    raise ContentionError(str(exc), hint=exc.hint) from exc
                 log.debug("transaction runs again", extra={"rerun": rerun + 1})
                 time.sleep(random.uniform(0, 0.02 * 2**rerun))  # noqa: S311 - jitter, not a secret
         raise AssertionError("unreachable")

@@ -25,6 +25,7 @@ class Event:
 
     id: int
     connection: str
+    order_key: str | None
     body: bytes
     received_at: datetime
     attempts: int
@@ -67,7 +68,14 @@ def due(conn: Connection, lane: str, limit: int) -> list[Event]:
         inbox.c.order_key.is_not(None),
     )
     rows = conn.execute(
-        select(inbox.c.id, inbox.c.connection, inbox.c.body, inbox.c.received_at, inbox.c.attempts)
+        select(
+            inbox.c.id,
+            inbox.c.connection,
+            inbox.c.order_key,
+            inbox.c.body,
+            inbox.c.received_at,
+            inbox.c.attempts,
+        )
         .where(
             inbox.c.lane == lane,
             inbox.c.state.in_(INBOX_PENDING),

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection, exists, select, update
 
-from hub.errors import StoreError
+from hub.errors import LeaseLostError
 from hub.store import bulk
 from hub.store.schema import (
     EPOCH,
@@ -90,12 +90,12 @@ def hold(conn: Connection, held: Lease, for_s: float) -> None:
     """Prolong a lease in the transaction whose writes it guards.
 
     Raises:
-        StoreError: somebody else took it over; this transaction must not commit.
+        LeaseLostError: somebody else took it over; this transaction must not commit.
     """
     mine = (lease.c.name == held.name) & (lease.c.token == held.token)
     until = now() + timedelta(seconds=for_s)
     if conn.execute(update(lease).where(mine).values(until=until)).rowcount != 1:
-        raise StoreError(f"the lease {held.name} was taken over")
+        raise LeaseLostError(f"the lease {held.name} was taken over")
 
 
 def release(conn: Connection, held: Lease) -> None:

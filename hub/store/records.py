@@ -103,20 +103,6 @@ def known(conn: Connection, refs: Iterable[str], *, lock: bool = False) -> dict[
     return found
 
 
-def news(rows: Sequence[Incoming], stored: Mapping[str, Known]) -> list[Incoming]:
-    """The rows that change something, the newest copy of each, in order of their names."""
-    newest: dict[str, Incoming] = {}
-    for row in rows:
-        rival = newest.get(row.ref)
-        if rival is None or (row.version, row.seen_at) >= (rival.version, rival.seen_at):
-            newest[row.ref] = row
-    return [
-        newest[name]
-        for name in sorted(newest)
-        if name not in stored or stored[name].yields_to(newest[name])
-    ]
-
-
 def save_raw(conn: Connection, rows: Sequence[Incoming], stored: Mapping[str, Known]) -> None:
     """Write the raw rows, their replaced copies into history. All must be news."""
     now = leases.now()
@@ -261,6 +247,11 @@ def _settle_parties(conn: Connection, changed: Iterable[str], arrived: Iterable[
     return touched
 
 
+def settle(conn: Connection, names: Sequence[str]) -> set[str]:
+    """Find the party of these records anew; the parties whose facts changed."""
+    return _settle_parties(conn, names, [])
+
+
 def _parties(conn: Connection, names: Iterable[str]) -> dict[str, tuple[str | None, str]]:
     found: dict[str, tuple[str | None, str]] = {}
     for chunk in bulk.chunks(names):
@@ -316,6 +307,11 @@ def note_mapping(conn: Connection, version: str, name: str, text: str) -> None:
     """Keep the text of a mapping for as long as records remember its version."""
     row = {"version": version, "name": name, "text": text, "first_used_at": leases.now()}
     bulk.insert_new(conn, mapping, [row])
+
+
+def parties_of(conn: Connection, names: Iterable[str]) -> dict[str, str]:
+    """Record → the party record it belongs to, where known."""
+    return {name: party for name, (party, _) in _parties(conn, names).items() if party}
 
 
 def load(conn: Connection, refs: Iterable[str]) -> dict[str, Record]:

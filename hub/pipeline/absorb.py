@@ -1,0 +1,261 @@
+"""The waist every raw row passes, whether pushed or pulled.
+
+raw → unchanged? → mapping → record → whose? → profile → rules → deliveries, in one transaction.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import orjson
+from sqlalchemy import Connection
+
+from hub.errors import ContentionError, MappingError
+from hub.identity.resolve import Evidence, assign, evidence_of, partition
+from hub.mapping import to_canonical
+from hub.models import Party
+from hub.profiles.build import build
+from hub.registry import Hub, Live
+from hub.rules.decide import Rule, Seen, decide
+from hub.sdk import Deleted, Row
+from hub.store import customers, leases, outbox, profiles, quarantine, records
+from hub.store.db import identity_lock
+from hub.store.quarantine import Fault
+from hub.store.records import Cut, Incoming, Known, Saved
+
+log = logging.getLogger(__name__)
+
+BATCH_MAX = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """One raw row, or word of its end, on its way in.
+
+    Attributes:
+        seen_at: when it was received, or when fetching it began.
+        inbox_id: the event it came with; None for a pull.
+    """
+
+    row: Row | Deleted
+    seen_at: datetime
+    inbox_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A row after the mapping: what to store, and the records cut from it (None: it is gone)."""
+
+    incoming: Incoming
+    cut: Cut | None
+    inbox_id: int | None
+
+
+def absorb(
+    hub: Hub,
+    live: Live,
+    arrived: Sequence[Arrived],
+    finish: Callable[[Connection], None],
+    *,
+    quiet: bool = False,
+) -> None:
+    """Apply one batch and what ends it, in one transaction; safe to run twice.
+
+    Args:
+        finish: marks the source of the batch as done, in the same transaction.
+        quiet: rules stay silent, as for the first load of a stream.
+
+    Raises:
+        StoreError: nothing was written, or the first part of the batch only.
+    """
+    rows, faults = prepare(hub, live, arrived)
+    rules = () if quiet else hub.rules
+
+    def story(conn: Connection) -> int:
+        if any(_touches_parties(row) for row in rows):
+            identity_lock(conn)
+        changed = sum(_apply(conn, hub, live, wave, rules) for wave in _waves(rows))
+        finish(conn)
+        quarantine.save(conn, faults)  # last: a replayed row that fails again is held again
+        return changed
+
+    try:
+        changed = hub.database.run(story)
+    except ContentionError:
+        if len(arrived) < 2:
+            raise
+        middle = len(arrived) // 2
+        absorb(hub, live, arrived[:middle], lambda _: None, quiet=quiet)
+        absorb(hub, live, arrived[middle:], finish, quiet=quiet)
+        return
+    facts = {"connection": live.name, "rows": len(arrived), "changed": changed}
+    log.info("batch absorbed", extra=facts)
+
+
+def _touches_parties(row: Prepared) -> bool:
+    return row.cut is None or any(isinstance(r, Party) for r in row.cut.records)
+
+
+def _waves(rows: Sequence[Prepared]) -> Iterator[list[Prepared]]:
+    """The rows so that no wave holds a record twice and each record keeps its order."""
+    waves: list[list[Prepared]] = []
+    depth: Counter[str] = Counter()
+    for row in rows:
+        n = depth[row.incoming.ref]
+        depth[row.incoming.ref] += 1
+        if n == len(waves):
+            waves.append([])
+        waves[n].append(row)
+    return iter(waves)
+
+
+def _apply(
+    conn: Connection, hub: Hub, live: Live, wave: Sequence[Prepared], rules: Sequence[Rule]
+) -> int:
+    """Store what is news among these rows and all that follows from it; how many records changed."""
+    stored = records.known(conn, (row.incoming.ref for row in wave), lock=True)
+    fresh = sorted((r for r in wave if _is_news(r.incoming, stored)), key=lambda r: r.incoming.ref)
+    if not fresh:
+        return 0
+    records.save_raw(conn, [row.incoming for row in fresh], stored)
+    cuts = [row.cut for row in fresh if row.cut is not None]
+    saved = records.save(conn, cuts, [row.incoming.ref for row in fresh if row.cut is None])
+    touched = resolve(conn, live, saved) | customers.customers_of(conn, saved.touched)
+    rebuild(conn, hub, touched)
+    if rules:
+        outbox.enqueue(conn, decide(rules, _seen(conn, saved)))
+    _note_events(conn, fresh, saved)
+    _note_mappings(conn, live, cuts)
+    return len(saved.records)
+
+
+def _is_news(row: Incoming, stored: Mapping[str, Known]) -> bool:
+    return row.ref not in stored or stored[row.ref].yields_to(row)
+
+
+def prepare(hub: Hub, live: Live, arrived: Sequence[Arrived]) -> tuple[list[Prepared], list[Fault]]:
+    """Hash and map the rows; unchanged ones are left out before any mapping or validation."""
+    faults: list[Fault] = []
+    incoming: list[tuple[Incoming, Arrived]] = []
+    for a in arrived:
+        try:
+            incoming.append((_incoming(live, a), a))
+        except MappingError as exc:
+            faults.append(_fault(live, a, exc))
+    with hub.database.read() as conn:
+        stored = records.known(conn, (row.ref for row, _ in incoming))
+    copies = Counter(row.ref for row, _ in incoming)
+    rows: list[Prepared] = []
+    for row, a in incoming:
+        if copies[row.ref] == 1 and not _is_news(row, stored):
+            continue
+        try:
+            cut = _cut(live, row.ref, a.row) if isinstance(a.row, Row) else None
+            rows.append(Prepared(row, cut, a.inbox_id))
+        except MappingError as exc:
+            faults.append(_fault(live, a, exc))
+    return rows, faults
+
+
+def _incoming(live: Live, a: Arrived) -> Incoming:
+    if isinstance(a.row, Deleted):
+        return Incoming(f"{live.name}/{a.row.stream}/{a.row.id}", None, "", a.seen_at)
+    spec = live.mappings.get(a.row.stream)
+    if spec is None:
+        raise MappingError(f"there is no mapping for the stream {a.row.stream}", path="")
+    ref = f"{live.name}/{a.row.stream}/{spec.external_id(a.row.raw)}"
+    payload = orjson.dumps(a.row.raw, option=orjson.OPT_SORT_KEYS)
+    return Incoming(ref, payload, spec.raw_version(a.row.raw), a.seen_at)
+
+
+def _cut(live: Live, ref: str, row: Row) -> Cut:
+    spec = live.mappings[row.stream]
+    return Cut(ref, spec.version, to_canonical(spec, row.raw, connection=live.name))
+
+
+def _fault(live: Live, a: Arrived, exc: MappingError) -> Fault:
+    body = orjson.dumps(a.row.raw) if isinstance(a.row, Row) else a.row.id.encode()
+    spec = live.mappings.get(a.row.stream)
+    log.warning(
+        "row quarantined",
+        extra={"connection": live.name, "stream": a.row.stream, "path": exc.path},
+    )
+    version = spec.version if spec else ""
+    return Fault(live.name, a.row.stream, body, exc.path, str(exc), version, a.inbox_id)
+
+
+def resolve(conn: Connection, live: Live, saved: Saved) -> set[str]:
+    """Decide whose the changed party records are; the customers touched."""
+    gone = saved.parties - saved.records.keys()
+    parties = (saved.records[name] for name in saved.parties - gone)
+    told = {str(p.ref): evidence_of(p, live.region) for p in parties if isinstance(p, Party)}
+    stored = customers.evidence(conn, told)
+    linked = customers.links(conn, told)
+    changed = [e for name, e in told.items() if e != stored.get(name) or name not in linked]
+    touched = {linked[name] for name in told if name in linked}
+    if changed or gone:
+        touched |= settle(conn, changed, gone, actor=f"hub:{live.name}")
+    return touched
+
+
+def settle(
+    conn: Connection, changed: Sequence[Evidence], gone: Iterable[str], *, actor: str
+) -> set[str]:
+    """Decide anew for everybody the changed evidence may concern; the customers touched."""
+    before = customers.replace_evidence(conn, changed, gone)
+    circle = customers.circle(conn, changed, gone, before)
+    parts = partition(circle.values(), customers.verdicts(conn, circle))
+    found = assign(parts, customers.links(conn, circle))
+    return customers.apply(conn, found, gone, actor)
+
+
+def rebuild(conn: Connection, hub: Hub, ids: Iterable[str]) -> None:
+    """Build the profiles of these customers anew."""
+    now = leases.now()
+    regions = {name: live.region for name, live in hub.registry.all().items()}
+    priority = hub.settings.source_priority
+    built, gone = [], []
+    for id_, held in profiles.material(conn, ids).items():
+        profile = build(id_, held, priority=priority, regions=regions, now=now)
+        if profile is None:
+            gone.append(id_)
+        else:
+            built.append(profile)
+    profiles.save(conn, built, gone)
+
+
+def _seen(conn: Connection, saved: Saved) -> list[Seen]:
+    copies = outbox.copies(conn, list(saved.records))
+    parties = records.parties_of(conn, saved.records)
+    return [
+        Seen(
+            ref=name,
+            kind=r.kind,
+            after=r.model_dump(mode="json"),
+            before=saved.before.get(name),
+            party=parties.get(name),
+            is_copy=name in copies,
+        )
+        for name, r in saved.records.items()
+    ]
+
+
+def _note_mappings(conn: Connection, live: Live, cuts: Sequence[Cut]) -> None:
+    used = {cut.mapping_version for cut in cuts}
+    for spec in live.mappings.values():
+        if spec.version in used:
+            records.note_mapping(conn, spec.version, spec.source, spec.text)
+
+
+def _note_events(conn: Connection, rows: Sequence[Prepared], saved: Saved) -> None:
+    """Which parties an event spoke of, so that erasure finds its bytes."""
+    told = [(row.cut, row.inbox_id) for row in rows if row.cut and row.inbox_id is not None]
+    if not told:
+        return
+    parties = records.parties_of(conn, saved.records)
+    named = ((parties.get(str(r.ref)), str(id_)) for cut, id_ in told for r in cut.records)
+    records.note_seen(conn, "inbox", [(party, id_) for party, id_ in named if party])

@@ -1,0 +1,101 @@
+"""Inbox events → profiles and deliveries, one lane at a time, in order."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection
+
+from hub.errors import HubError, RemoteError, RetryableError
+from hub.pipeline.absorb import BATCH_MAX, Arrived, absorb
+from hub.pipeline.lane import Lane
+from hub.registry import Hub, Live
+from hub.sdk import Deleted, RecordRef, Row
+from hub.store import inbox, leases
+from hub.store.inbox import Event
+
+log = logging.getLogger(__name__)
+
+RETRY_S = (2, 10, 60, 300, 1800, 3600)
+
+
+@dataclass(slots=True)
+class Read:
+    """What a batch of events said."""
+
+    arrived: list[Arrived] = field(default_factory=list)
+    done: list[int] = field(default_factory=list)
+    unreadable: dict[int, str] = field(default_factory=dict)
+    later: dict[int, tuple[float, str]] = field(default_factory=dict)
+
+
+def ingest(hub: Hub, lane: Lane) -> None:
+    """Drain a lane until it is empty or its time is up."""
+    while lane.has_time:
+        with hub.database.read() as conn:
+            events = inbox.due(conn, lane.name, BATCH_MAX)
+        if not events:
+            return
+        live = hub.registry.get(events[0].connection)
+        _ingest_batch(hub, live, lane, events)
+
+
+def _ingest_batch(hub: Hub, live: Live, lane: Lane, events: Sequence[Event]) -> None:
+    read = _read(live, events)
+
+    def finish(conn: Connection) -> None:
+        lane.hold(conn)
+        inbox.finish(conn, read.done)
+        for id_, error in read.unreadable.items():
+            inbox.quarantine(conn, [id_], error)
+        for id_, (after_s, error) in read.later.items():
+            inbox.retry(conn, [id_], after_s, error)
+
+    absorb(hub, live, read.arrived, finish)
+
+
+def _read(live: Live, events: Sequence[Event]) -> Read:
+    """Parse the events and fetch what they only name; the story's only network use."""
+    read = Read()
+    waiting: set[str] = set()
+    for event in events:
+        if event.order_key is not None and event.order_key in waiting:
+            continue  # an earlier event of the same record must come first
+        try:
+            arrived = [_arrived(live, event, said) for said in live.receiver.parse(event.body)]
+        except RemoteError as exc:
+            read.later[event.id] = (_after_s(exc, event.attempts), str(exc))
+            if event.order_key is not None:
+                waiting.add(event.order_key)
+        except Exception as exc:  # noqa: BLE001 - verified bytes must never be lost to a bug
+            log.warning("event quarantined", extra={"event": event.id, "fault": type(exc).__name__})
+            read.unreadable[event.id] = _in_a_sentence(exc)
+        else:
+            read.arrived += arrived
+            read.done.append(event.id)
+    return read
+
+
+def _arrived(live: Live, event: Event, said: Row | RecordRef | Deleted) -> Arrived:
+    if not isinstance(said, RecordRef):
+        return Arrived(said, event.received_at, event.id)
+    began = leases.now()
+    raw = live.adapter.fetch(said)
+    row = Row(said.stream, raw) if raw is not None else Deleted(said.stream, said.id)
+    return Arrived(row, began, event.id)
+
+
+def _after_s(exc: RemoteError, attempts: int) -> float:
+    if isinstance(exc, RetryableError) and exc.retry_after_s is not None:
+        return min(exc.retry_after_s, RETRY_S[-1])
+    base = RETRY_S[min(attempts, len(RETRY_S) - 1)]
+    return base * random.uniform(0.8, 1.2)  # noqa: S311 - jitter, not a secret
+
+
+def _in_a_sentence(exc: Exception) -> str:
+    if isinstance(exc, HubError):
+        return str(exc)[:500]
+    return f"{type(exc).__name__} while reading the event"

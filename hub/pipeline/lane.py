@@ -1,0 +1,66 @@
+"""The right to drain one lane, for a limited time."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection
+
+from hub.registry import Hub
+from hub.store import leases
+from hub.store.leases import Lease
+
+SLICE_S = 60.0
+LEASE_S = 120.0
+"""Longer than a slice and one hanging call, so that a live holder keeps it; a dead one loses it."""
+
+
+def owner() -> str:
+    """Names this thread of this process of this machine."""
+    return f"{socket.gethostname()}:{os.getpid()}:{threading.get_ident()}"
+
+
+@dataclass(slots=True)
+class Lane:
+    """A lease and when its slice ends."""
+
+    lease: Lease
+    ends_at: float = field(default_factory=lambda: time.monotonic() + SLICE_S)
+
+    @property
+    def name(self) -> str:
+        return self.lease.name
+
+    @property
+    def has_time(self) -> bool:
+        """Whether another batch may be begun."""
+        return time.monotonic() < self.ends_at
+
+    def hold(self, conn: Connection) -> None:
+        """Prolong the lease in the transaction it guards.
+
+        Raises:
+            LeaseLostError: somebody else took it over.
+        """
+        leases.hold(conn, self.lease, LEASE_S)
+
+
+@contextmanager
+def leased(hub: Hub, name: str) -> Iterator[Lane | None]:
+    """The lane while the block runs; None when somebody else works on it."""
+    with hub.database.write() as conn:
+        lease = leases.take(conn, name, owner(), LEASE_S)
+    if lease is None:
+        yield None
+        return
+    try:
+        yield Lane(lease)
+    finally:
+        with hub.database.write() as conn:
+            leases.release(conn, lease)
