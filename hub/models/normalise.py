@@ -52,7 +52,7 @@ def is_blocked(type_: str, value: str) -> bool:
     if type_ == "phone":
         digits = value.partition(";")[0].lstrip("+")
         tail = digits[-8:]
-        return len(set(tail)) == 1 or digits[-11:] in _PLACEHOLDER_PHONES or tail == "12345678"
+        return len(set(tail)) == 1 or digits[-11:] in _PLACEHOLDER_PHONES
     if type_ == "email":
         return value.partition("@")[0] in _PLACEHOLDER_MAILBOXES
     return len(set(value)) == 1

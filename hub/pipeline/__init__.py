@@ -1,1 +1,11 @@
 """The stories: ingest, pull, deliver, replay; each may run twice and changes things once."""
+
+from __future__ import annotations
+
+from hub.pipeline.deliver import deliver
+from hub.pipeline.ingest import ingest
+from hub.pipeline.pull import lease_name as pull_lease
+from hub.pipeline.pull import pull
+from hub.pipeline.replay import replay_quarantine
+
+__all__ = ["deliver", "ingest", "pull", "pull_lease", "replay_quarantine"]

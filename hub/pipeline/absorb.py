@@ -116,7 +116,7 @@ def _waves(rows: Sequence[Prepared]) -> Iterator[list[Prepared]]:
 def _apply(
     conn: Connection, hub: Hub, live: Live, wave: Sequence[Prepared], rules: Sequence[Rule]
 ) -> int:
-    """Store what is news among these rows and all that follows from it; how many records changed."""
+    """Store what is news among these rows, and all that follows; how many records changed."""
     stored = records.known(conn, (row.incoming.ref for row in wave), lock=True)
     fresh = sorted((r for r in wave if _is_news(r.incoming, stored)), key=lambda r: r.incoming.ref)
     if not fresh:

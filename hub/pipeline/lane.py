@@ -7,16 +7,18 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
+from hub.errors import StoreError
 from hub.registry import Hub
 from hub.store import leases
 from hub.store.leases import Lease
 
 SLICE_S = 60.0
+COOL_S = 2.0
 LEASE_S = 120.0
 """Longer than a slice and one hanging call, so that a live holder keeps it; a dead one loses it."""
 
@@ -53,14 +55,19 @@ class Lane:
 
 @contextmanager
 def leased(hub: Hub, name: str) -> Iterator[Lane | None]:
-    """The lane while the block runs; None when somebody else works on it."""
+    """The lane while the block runs; None when somebody else works on it.
+
+    After a failure it rests a moment, so that a standing fault does not spin.
+    """
     with hub.database.write() as conn:
         lease = leases.take(conn, name, owner(), LEASE_S)
     if lease is None:
         yield None
         return
+    cool_s = COOL_S
     try:
         yield Lane(lease)
+        cool_s = 0.0
     finally:
-        with hub.database.write() as conn:
-            leases.release(conn, lease)
+        with suppress(StoreError), hub.database.write() as conn:  # else it runs out by itself
+            leases.release(conn, lease, cool_s)

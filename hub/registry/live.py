@@ -29,7 +29,7 @@ RESERVED = frozenset({"adapter", "every_s"})
 
 @dataclass(frozen=True)
 class Live:
-    """One connection, ready to use; adapter, receiver and mappings are made when first asked for."""
+    """One connection, ready to use; its parts are made when first asked for."""
 
     name: str
     manifest: Manifest

@@ -19,6 +19,7 @@ from hub.errors import (
 from hub.sdk.adapter import Adapter, ConnectionConfig, capabilities, config_class
 from hub.sdk.egress import connect_address
 from hub.sdk.http import Http
+from hub.sdk.polling import scan
 from hub.sdk.types import (
     Change,
     Deleted,
@@ -64,4 +65,5 @@ __all__ = [
     "capabilities",
     "config_class",
     "connect_address",
+    "scan",
 ]

@@ -61,8 +61,13 @@ class Adapter(Generic[ConfigT]):
 
     @cached_property
     def http(self) -> Http:
-        """The one client this adapter talks through, made on first use."""
-        return self.connect()
+        """The one client this adapter talks through, made on first use.
+
+        It reaches the private networks this connection allows, and no others.
+        """
+        client = self.connect()
+        client.allow(self.config.allow_networks)
+        return client
 
     def connect(self) -> Http:
         """A client with base URL and authentication set.

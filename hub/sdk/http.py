@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
 import requests
+from requests.auth import HTTPBasicAuth
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
 from tenacity.wait import wait_exponential_jitter
 
@@ -48,6 +49,7 @@ class Http:
         timeout_s: for connecting and between two bytes.
         raise_for_body: called with each decoded JSON answer; raises for vendors that hide errors
             behind status 200.
+        conflicts: statuses by which this vendor says that it holds a newer copy.
     """
 
     def __init__(
@@ -59,18 +61,30 @@ class Http:
         allow_networks: Sequence[str] = (),
         timeout_s: float = 30.0,
         raise_for_body: Callable[[Any], None] | None = None,
+        conflicts: Collection[int] = (409, 412),
     ) -> None:
         self.base = base.rstrip("/")
         self._timeout_s = timeout_s
         self._raise_for_body = raise_for_body
+        self._conflicts = conflicts
         self._session = requests.Session()
         self._session.trust_env = False  # a proxy variable must not lead round the guard
         self._session.max_redirects = 5
-        self._session.auth = auth
+        if auth:  # as UTF-8: a Chinese password does not fit the default Latin-1
+            self._session.auth = HTTPBasicAuth(auth[0].encode(), auth[1].encode())
         self._session.headers.update({"User-Agent": "Conduit", **(headers or {})})
-        guarded = GuardedAdapter(allow_networks)
+        self._ahead = timedelta(0)
+        self.allow(allow_networks)
+
+    def allow(self, networks: Sequence[str]) -> None:
+        """Let this client reach these private networks and no others."""
+        guarded = GuardedAdapter(networks)
         self._session.mount("http://", guarded)
         self._session.mount("https://", guarded)
+
+    def now(self) -> datetime:
+        """The vendor's clock, as its last answer told; ours until there was one."""
+        return datetime.now(UTC) + self._ahead
 
     def get(self, path: str, **kwargs: Any) -> Any:
         """The decoded JSON answer to a GET."""
@@ -104,7 +118,7 @@ class Http:
         Raises:
             AuthError: 401 or 403.
             RetryableError: unreachable, 408, 429 or 5xx, after the short retries.
-            ConflictError: 409 or 412.
+            ConflictError: 409 or 412, or what this vendor uses.
             RejectedError: any other 4xx.
             UnknownOutcomeError: a write was sent and its answer was lost.
         """
@@ -141,7 +155,8 @@ class Http:
         log.debug(
             "http", extra={"method": method, "status": response.status_code, "took_ms": took_ms}
         )
-        _raise_for_status(response)
+        self._ahead = _ahead(response.headers.get("Date")) or self._ahead
+        _raise_for_status(response, self._conflicts)
         return response
 
     def close(self) -> None:
@@ -167,7 +182,7 @@ def _read_capped(response: requests.Response) -> None:
     response._content = b"".join(chunks)
 
 
-def _raise_for_status(response: requests.Response) -> None:
+def _raise_for_status(response: requests.Response, conflicts: Collection[int]) -> None:
     status = response.status_code
     if status < 400:
         return
@@ -179,7 +194,7 @@ def _raise_for_status(response: requests.Response) -> None:
             where, retry_after_s=_retry_after_s(response.headers.get("Retry-After"))
         )
     words = response.text[:300] if "json" in response.headers.get("Content-Type", "") else ""
-    raise (ConflictError if status in (409, 412) else RejectedError)(where, hint=words)
+    raise (ConflictError if status in conflicts else RejectedError)(where, hint=words)
 
 
 def _retry_after_s(value: str | None) -> float | None:
@@ -189,6 +204,13 @@ def _retry_after_s(value: str | None) -> float | None:
         return float(value)
     try:
         return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError):
+        return None
+
+
+def _ahead(date: str | None) -> timedelta | None:
+    try:
+        return parsedate_to_datetime(date) - datetime.now(UTC) if date else None
     except (ValueError, TypeError):
         return None
 

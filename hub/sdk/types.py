@@ -76,12 +76,15 @@ class Change:
             record up by it before creating.
         marker: a short text that is ours and unique to the record, for vendors without
             idempotency keys: put it where it can be searched (a reference field).
+        version: the raw version of the copy the values were decided on; when the vendor holds a
+            newer one, an adapter that can tell raises ``ConflictError``. Empty: not asked for.
     """
 
     id: str | None
     values: Mapping[str, Any]
     key: str
     marker: str = ""
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)

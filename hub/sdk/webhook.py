@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Generic
 
+from hub.errors import UnsupportedError
 from hub.sdk.adapter import ConfigT
 from hub.sdk.types import Deleted, Envelope, HookRequest, RecordRef, Reply, Row
 
@@ -30,3 +32,10 @@ class WebhookReceiver(Generic[ConfigT]):
     def parse(self, body: bytes) -> Iterator[Row | RecordRef | Deleted]:
         """What one stored item says. Any error but RemoteError puts it into quarantine."""
         raise NotImplementedError
+
+    def sample(self, at: datetime) -> HookRequest:
+        """A harmless request as the vendor would send it at that instant, signed with our secret.
+
+        Optional: ``hub hooks test`` and the contract suite send it through the front door.
+        """
+        raise UnsupportedError(f"{type(self).__name__} cannot sign a sample")

@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import Connection, select, update
 
 from hub.store import bulk, leases
-from hub.store.schema import EPOCH, checkpoint
+from hub.store.schema import EPOCH, STOPPED, checkpoint
+from hub.store.schema import connection as connection_table
 
 
 def ensure(conn: Connection, connection: str, streams: list[str]) -> None:
@@ -33,7 +34,8 @@ def due(conn: Connection) -> list[tuple[str, str]]:
     """Streams whose time has come, the longest waiting first."""
     rows = conn.execute(
         select(checkpoint.c.connection, checkpoint.c.stream)
-        .where(checkpoint.c.due_at <= leases.now())
+        .join(connection_table, connection_table.c.name == checkpoint.c.connection)
+        .where(checkpoint.c.due_at <= leases.now(), connection_table.c.state.not_in(STOPPED))
         .order_by(checkpoint.c.due_at)
     )
     return [(row.connection, row.stream) for row in rows]

@@ -98,16 +98,11 @@ def hold(conn: Connection, held: Lease, for_s: float) -> None:
         raise LeaseLostError(f"the lease {held.name} was taken over")
 
 
-def release(conn: Connection, held: Lease) -> None:
-    """Give a lease back; nothing happens when it was taken over."""
+def release(conn: Connection, held: Lease, cool_s: float = 0.0) -> None:
+    """Give a lease back, after a pause if something went wrong; nothing when it was taken over."""
     mine = (lease.c.name == held.name) & (lease.c.token == held.token)
-    conn.execute(update(lease).where(mine).values(owner="", until=EPOCH))
-
-
-def is_free(conn: Connection, name: str) -> bool:
-    """Whether nobody works under this name."""
-    until = conn.execute(select(lease.c.until).where(lease.c.name == name)).scalar_one_or_none()
-    return until is None or until < now()
+    until = now() + timedelta(seconds=cool_s) if cool_s else EPOCH
+    conn.execute(update(lease).where(mine).values(owner="", until=until))
 
 
 def lanes_to_wake(conn: Connection) -> list[str]:

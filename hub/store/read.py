@@ -447,3 +447,8 @@ def _by_state(
 
 def _us(column: ColumnElement[datetime] | ColumnElement[datetime | None]) -> ColumnElement[int]:
     return type_coerce(column, BigInteger)
+
+
+def customer_count(conn: Connection) -> int:
+    """How many customers have a profile."""
+    return conn.execute(select(func.count()).select_from(profile)).scalar_one()

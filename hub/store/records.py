@@ -143,6 +143,12 @@ def _keep_history(conn: Connection, refs: Sequence[str], now: datetime) -> None:
         bulk.insert(conn, history, rows)
 
 
+def drop_history(conn: Connection, before: datetime, limit: int = 10_000) -> int:
+    """Forget copies replaced before an instant, the oldest first; how many went."""
+    old = select(history.c.id).where(history.c.replaced_at < before).order_by(history.c.id)
+    return conn.execute(delete(history).where(history.c.id.in_(old.limit(limit)))).rowcount
+
+
 def save(conn: Connection, cuts: Sequence[Cut], gone: Sequence[str] = ()) -> Saved:
     """Write the records of the cuts, and close those their rows no longer yield.
 

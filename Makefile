@@ -1,0 +1,55 @@
+# Conduit: everything runs from here; each target makes what it needs. `make help` lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+.DEFAULT_GOAL := help
+.PHONY: help demo up test check format systems e2e soak bench lock clean
+
+help: ## this list
+	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Conduit needs Python 3.11 or newer: make PYTHON=python3.11") if sys.version_info < (3, 11) else None'
+	@test -x $(BIN)/python || { echo "making the virtual environment ($(VENV))"; $(PYTHON) -m venv $(VENV); }
+	@echo "installing what requirements.lock names (about a minute the first time)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(READY) ## two business systems and a mailbox become one customer 360 (ONCE=1: then exit)
+	@$(BIN)/python -m demo $(if $(ONCE),--once)
+
+up: $(READY) ## run the hub here, with the connections of settings.toml
+	@$(BIN)/hub up
+
+test: $(READY) ## unit, contract and story tests
+	@$(BIN)/python -m pytest -q -n auto --dist loadgroup tests/unit tests/contract tests/story
+
+check: $(READY) ## format, lint, types, import contracts, generated files
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/hub docs --check
+
+format: $(READY) ## mend what a tool can mend
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+systems: $(READY) ## tests against real servers, started here
+	@$(BIN)/python -m pytest -q tests/systems
+
+e2e: $(READY) ## tests in a real browser
+	@$(BIN)/python -m pytest -q tests/e2e
+
+soak: $(READY) ## the long crash run (30 minutes)
+	@$(BIN)/python -m pytest -q -s tests/soak
+
+bench: $(READY) ## benchmarks against peers and limits
+	@$(BIN)/python -m bench
+
+lock: $(READY) ## write requirements.lock anew
+	@$(BIN)/pip-compile --quiet --extra dev --strip-extras --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-annotate --allow-unsafe --output-file requirements.lock pyproject.toml
+
+clean: ## remove the virtual environment and all state
+	rm -rf $(VENV) .demo .hub

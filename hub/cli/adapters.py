@@ -1,0 +1,142 @@
+"""Commands about adapters: what there is, their pages, a skeleton for a new one."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import click
+
+from hub import mapping
+from hub.cli.base import json_option, out, show
+from hub.errors import ConfigError
+from hub.registry import ROOT, Manifest, manifests
+from hub.sdk import ConnectionConfig, capabilities
+
+SKELETON = Path(__file__).with_name("skeleton")
+
+
+@click.command("adapters")
+@json_option
+def adapters(*, as_json: bool) -> None:
+    """Every adapter found, and what it can do."""
+    columns = ("name", "title", "streams", "verbs", "webhook", "level")
+    show([_row(m) for m in manifests().values()], columns, as_json=as_json)
+
+
+def _row(m: Manifest) -> dict[str, Any]:
+    owner = m.adapter_class() if m.adapter else None
+    return {
+        "name": m.name,
+        "title": m.title,
+        "streams": ", ".join(s.name for s in owner.streams) if owner else "",
+        "verbs": ", ".join(capabilities(owner)) if owner else "",
+        "webhook": "yes" if m.webhook else "",
+        "level": m.level,
+    }
+
+
+@click.command("docs")
+@click.option("--check", is_flag=True, help="Only say whether the pages are true; exit 1 if not.")
+def docs(*, check: bool) -> None:
+    """Write docs/adapters from the manifests, configs and mappings."""
+    pages = {f"{m.name}.md": _page(m) for m in manifests().values()}
+    pages["README.md"] = _matrix()
+    folder = ROOT / "docs" / "adapters"
+    stale = [n for n, text in pages.items() if not _is(folder / n, text)]
+    if check:
+        for name in stale:
+            out.print(f"docs/adapters/{name} is not what `hub docs` writes", highlight=False)
+        sys.exit(1 if stale else 0)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in stale:
+        (folder / name).write_text(pages[name], "utf-8")
+    out.print(f"{len(pages)} pages, {len(stale)} written", highlight=False)
+
+
+def _is(path: Path, text: str) -> bool:
+    return path.is_file() and path.read_text("utf-8") == text
+
+
+def _matrix() -> str:
+    head = "| adapter | streams | verbs | webhook | level |\n|---|---|---|---|---|\n"
+    rows = (_row(m) for m in manifests().values())
+    lines = [
+        f"| [{r['title']}]({r['name']}.md) | {r['streams']} | {r['verbs']} | {r['webhook']} "
+        f"| {r['level']} |\n"
+        for r in rows
+    ]
+    return f"# Adapters\n\nWritten by `hub docs`.\n\n{head}{''.join(lines)}"
+
+
+def _page(m: Manifest) -> str:
+    parts = [
+        f"# {m.title}",
+        f"Written by `hub docs` from `adapters/{m.name}` and `mappings/{m.name}`. "
+        f"Set-up: [README](../../adapters/{m.name}/README.md).",
+        f"API version {m.api_version}, checked {m.checked_on}: <{m.docs}>",
+        "## Connection",
+        _config_table(m.config_class()),
+    ]
+    if m.adapter:
+        owner = m.adapter_class()
+        rows = "\n".join(
+            f"| {s.name} | {'yes' if s.writable else ''} | {s.every_s:g} s |" for s in owner.streams
+        )
+        parts += [
+            "## Streams",
+            f"Verbs: {', '.join(capabilities(owner))}",
+            f"| stream | writable | pulled every |\n|---|---|---|\n{rows}",
+        ]
+    for stream, path in m.mapping_files().items():
+        text = path.read_text("utf-8")
+        spec = mapping.load(text, name=str(path))
+        parts += [
+            f"## Mapping of {stream} → {', '.join(spec.kinds)}",
+            f"```yaml\n{text.rstrip()}\n```",
+        ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _config_table(config: type[ConnectionConfig]) -> str:
+    rows = []
+    for name, field in config.model_fields.items():
+        secret = " (secret: write `env:NAME`)" if "Secret" in str(field.annotation) else ""
+        default = (
+            "required"
+            if field.is_required()
+            else f"`{field.get_default(call_default_factory=True)!r}`"
+        )
+        rows.append(f"| `{name}` | {field.description or ''}{secret} | {default} |")
+    return "| field | meaning | default |\n|---|---|---|\n" + "\n".join(rows)
+
+
+@click.command("new-adapter")
+@click.argument("name")
+@click.option("--title", help="The product's name as people write it.")
+def new_adapter(name: str, title: str | None) -> None:
+    """Write a skeleton for a vendor; its contract tests pass from the start."""
+    if not (name.isidentifier() and name.islower()):
+        raise ConfigError(
+            f"{name!r} cannot be an adapter's name", hint="Use lower-case letters, digits and _."
+        )
+    if name in manifests() or (ROOT / "adapters" / name).exists():
+        raise ConfigError(f'there is already an adapter "{name}"')
+    words = {
+        "name": name,
+        "title": title or name.capitalize(),
+        "klass": "".join(part.capitalize() for part in name.split("_")),
+    }
+    for template in sorted(SKELETON.rglob("*.tmpl")):
+        target = ROOT / str(template.relative_to(SKELETON)).removesuffix(".tmpl").replace(
+            "NAME", name
+        )
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(Template(template.read_text("utf-8")).substitute(words), "utf-8")
+        out.print(f"wrote {target.relative_to(ROOT)}", highlight=False)
+    out.print("Next: CONTRIBUTING.md, “A new vendor”.", highlight=False)
+
+
+COMMANDS: tuple[click.Command, ...] = (adapters, docs, new_adapter)

@@ -1,0 +1,92 @@
+"""What every command needs: an open hub, tables for people, JSON for machines."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any, NoReturn, TypeVar
+
+import click
+import orjson
+from rich.console import Console
+from rich.table import Table
+
+from hub import log
+from hub.errors import ConfigError, HubError
+from hub.registry import Hub, open_hub
+from hub.settings import settings
+from hub.store.migrate import is_current
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+out = Console()
+err = Console(stderr=True)
+
+
+def fail(exc: HubError) -> NoReturn:
+    """Say what is wrong and what to do, and exit 1."""
+    err.print(f"[red]✗[/red] {_plain(str(exc))}", highlight=False, soft_wrap=True)
+    if exc.hint:
+        err.print(f"  → {_plain(exc.hint)}", highlight=False, soft_wrap=True)
+    sys.exit(1)
+
+
+def _plain(text: str) -> str:
+    return text.replace("[", "\\[")
+
+
+@contextmanager
+def opened(*, current: bool = True) -> Iterator[Hub]:
+    """This installation; its schema must be current unless the command is what brings it there."""
+    chosen = settings()
+    log.configure("WARNING", chosen.log_format)
+    hub = open_hub(chosen)
+    try:
+        if current:
+            with hub.database.read() as conn:
+                if not is_current(conn):
+                    raise ConfigError("the database has no current schema", hint="Run: hub apply")
+        yield hub
+    finally:
+        hub.close()
+
+
+def json_option(command: F) -> F:
+    """Adds ``--json``."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+
+
+def show(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_json: bool) -> None:
+    """A list, as a table or as JSON."""
+    if as_json:
+        show_json(list(rows))
+        return
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        table.add_column(column.replace("_", " "), overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(row.get(column)) for column in columns))
+    out.print(table if rows else "[dim]nothing here[/dim]")
+
+
+def show_json(value: Any) -> None:
+    """The value as JSON on standard output."""
+    sys.stdout.buffer.write(orjson.dumps(value, default=_default, option=orjson.OPT_INDENT_2))
+    sys.stdout.buffer.write(b"\n")
+    sys.stdout.flush()
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return value.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return _plain(str(value))
+
+
+def _default(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return str(value)

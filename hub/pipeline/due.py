@@ -1,0 +1,45 @@
+"""What should run now: lanes with something due, streams whose time has come, old bytes to drop."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from hub.pipeline.pull import lease_name
+from hub.registry import Hub
+from hub.store import checkpoints, leases, records
+
+WAKING_S = 10.0
+"""How long a sent task may take to begin before its lane is woken again."""
+
+
+def lanes(hub: Hub) -> list[str]:
+    """Lanes to drain, each given out once."""
+    with hub.database.read() as conn:
+        waiting = leases.lanes_to_wake(conn)
+    if not waiting:
+        return []
+    with hub.database.write() as conn:
+        return [name for name in waiting if leases.wake(conn, name, WAKING_S)]
+
+
+def pulls(hub: Hub) -> list[tuple[str, str]]:
+    """Streams to pull, as (connection, stream), each given out once."""
+    with hub.database.read() as conn:
+        waiting = checkpoints.due(conn)
+    if not waiting:
+        return []
+    names = [lease_name(*pair) for pair in waiting]
+    with hub.database.write() as conn:
+        leases.ensure(conn, names)
+        return [
+            pair
+            for pair, name in zip(waiting, names, strict=True)
+            if leases.wake(conn, name, WAKING_S)
+        ]
+
+
+def sweep(hub: Hub) -> int:
+    """Drop history past its time; how many copies went."""
+    cutoff = leases.now() - timedelta(days=hub.settings.history_days)
+    with hub.database.write() as conn:
+        return records.drop_history(conn, cutoff)

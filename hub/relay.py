@@ -1,0 +1,76 @@
+"""Wakes what was committed: a thread in every worker finds due lanes and hands them to Celery.
+
+The web and hook processes only write rows; the database is the queue of record. This module is also
+the worker's Celery application: ``celery -A hub.relay worker --pool threads``. With the in-memory
+broker, everything is one process, so beat runs here as a thread too.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Any
+
+from celery.beat import EmbeddedService, Scheduler
+from celery.signals import setup_logging, worker_ready, worker_shutdown
+from kombu.exceptions import OperationalError
+
+from hub import log as hub_log
+from hub.errors import StoreError
+from hub.pipeline import due
+from hub.settings import settings
+from hub.tasks import app, deliver, hub, ingest
+
+log = logging.getLogger(__name__)
+
+POLL_S = 0.05
+COOL_S = 1.0
+
+_stopping = threading.Event()
+
+
+def wake_once() -> int:
+    """Send a task for every lane with something due; how many."""
+    found = due.lanes(hub())
+    for name in found:
+        (ingest if name.startswith("in:") else deliver).delay(name)
+    return len(found)
+
+
+def run() -> None:
+    """Wake lanes until told to stop; say "unavailable" once and "back" once."""
+    well = True
+    while not _stopping.wait(POLL_S):
+        try:
+            wake_once()
+        except (StoreError, OperationalError) as exc:
+            if well:
+                log.warning("relay cannot work now", extra={"fault": str(exc)[:200]})
+            well = False
+            _stopping.wait(COOL_S)
+        except Exception:
+            log.exception("relay failed")
+            _stopping.wait(COOL_S)
+        else:
+            if not well:
+                log.info("relay works again")
+            well = True
+
+
+@setup_logging.connect
+def _logging(**_: Any) -> None:
+    hub_log.configure(settings().log_level, settings().log_format)
+
+
+@worker_ready.connect
+def _start(**_: Any) -> None:
+    threading.Thread(target=run, name="relay", daemon=True).start()
+    if settings().broker_url.startswith("memory:"):
+        service = EmbeddedService(app, thread=True, scheduler_cls=Scheduler, max_interval=1)
+        service.daemon = True
+        service.start()
+
+
+@worker_shutdown.connect
+def _stop(**_: Any) -> None:
+    _stopping.set()

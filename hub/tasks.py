@@ -1,0 +1,84 @@
+"""Celery: when a story runs; a message carries only which one, so losing it costs a moment."""
+
+from __future__ import annotations
+
+import logging
+from functools import cache
+
+from celery import Celery
+
+from hub import pipeline
+from hub.errors import HubError
+from hub.pipeline import due
+from hub.pipeline.lane import leased
+from hub.registry import Hub, open_hub
+from hub.settings import settings
+
+log = logging.getLogger(__name__)
+
+
+@cache
+def hub() -> Hub:
+    """This process's installation, opened on first use."""
+    return open_hub(settings())
+
+
+def _transport_options(broker_url: str) -> dict[str, object]:
+    if broker_url.startswith("memory:"):
+        return {"polling_interval": 0.005}  # its default of 1 s would rule the latency
+    if broker_url.startswith("redis"):
+        return {"visibility_timeout": 300, "unacked_restore_throttle": 1}
+    return {}
+
+
+app = Celery("hub")
+app.conf.update(
+    broker_url=settings().broker_url,
+    broker_transport_options=_transport_options(settings().broker_url),
+    broker_connection_retry_on_startup=True,
+    task_ignore_result=True,
+    task_acks_late=True,
+    task_default_queue="hub",
+    worker_prefetch_multiplier=1,
+    worker_hijack_root_logger=False,
+    worker_cancel_long_running_tasks_on_connection_loss=False,
+    beat_schedule={
+        "due pulls": {"task": "hub.due_pulls", "schedule": 1.0, "options": {"expires": 5}},
+        "sweep": {"task": "hub.sweep", "schedule": 600.0, "options": {"expires": 300}},
+    },
+)
+
+
+@app.task(name="hub.ingest")
+def ingest(lane: str) -> None:
+    with leased(hub(), lane) as held:
+        if held:
+            pipeline.ingest(hub(), held)
+
+
+@app.task(name="hub.deliver")
+def deliver(lane: str) -> None:
+    with leased(hub(), lane) as held:
+        if held:
+            pipeline.deliver(hub(), held)
+
+
+@app.task(name="hub.pull")
+def pull(connection: str, stream: str) -> None:
+    with leased(hub(), pipeline.pull_lease(connection, stream)) as held:
+        if held:
+            try:
+                pipeline.pull(hub(), held, connection, stream)
+            except HubError as exc:  # the story noted it and when to go on
+                log.warning("pull stopped", extra={"connection": connection, "fault": str(exc)})
+
+
+@app.task(name="hub.due_pulls")
+def due_pulls() -> None:
+    for connection, stream in due.pulls(hub()):
+        pull.delay(connection, stream)
+
+
+@app.task(name="hub.sweep")
+def sweep() -> None:
+    due.sweep(hub())

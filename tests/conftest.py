@@ -1,0 +1,123 @@
+"""Databases to test on: SQLite always, PostgreSQL where it answers; each test gets its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from hub.registry import Hub, apply, open_hub
+from hub.settings import Settings
+from hub.store.crypto import new_key
+from hub.store.db import Database
+from hub.store.migrate import migrate
+
+POSTGRESQL = os.environ.get("HUB_TEST_POSTGRESQL", "postgresql://127.0.0.1:5432/postgres")
+REQUIRED = [name for name in os.environ.get("HUB_TEST_REQUIRE", "").split(",") if name]
+PORTS = {"postgresql": 5432, "rabbitmq": 5672, "redis": 6379}
+KEY = new_key()
+
+
+def answers(service: str) -> bool:
+    """Whether a service answers on its standard local port."""
+    try:
+        socket.create_connection(("127.0.0.1", PORTS[service]), 1).close()
+        if service == "postgresql":
+            psycopg.connect(POSTGRESQL, connect_timeout=3).close()
+    except (OSError, psycopg.OperationalError):
+        return False
+    return True
+
+
+def need(service: str) -> None:
+    """Skip the test without the service; fail where the environment promises it."""
+    if answers(service):
+        return
+    if service in REQUIRED:
+        pytest.fail(f"{service} is required and does not answer on port {PORTS[service]}")
+    pytest.skip(f"{service} does not answer on port {PORTS[service]}")
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("template") / "hub.db"
+    database = Database(f"sqlite:///{path}")
+    migrate(database)
+    with database.engine.connect() as conn:
+        conn.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    database.close()
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgresql_template() -> Iterator[str]:
+    need("postgresql")
+    name = f"hub_test_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(POSTGRESQL, autocommit=True) as conn:
+        conn.execute(f"CREATE DATABASE {name}")
+        database = Database(_beside(name))
+        migrate(database)
+        database.close()
+        yield name
+        conn.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _beside(name: str) -> str:
+    return POSTGRESQL.rpartition("/")[0] + f"/{name}"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An empty, migrated database of each kind."""
+    if request.param == "sqlite":
+        shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "hub.db")
+        yield f"sqlite:///{tmp_path}/hub.db"
+        return
+    template = request.getfixturevalue("postgresql_template")
+    name = f"{template}_{uuid.uuid4().hex[:8]}"
+    with psycopg.connect(POSTGRESQL, autocommit=True) as conn:
+        conn.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        yield _beside(name)
+        conn.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(autouse=True)
+def own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty settings.toml of the test's own, so that nobody's real one is read."""
+    path = tmp_path / "settings.toml"
+    path.touch()
+    monkeypatch.setenv("HUB_SETTINGS", str(path))
+    return path
+
+
+@pytest.fixture
+def open_with(database_url: str, tmp_path: Path) -> Iterator[Callable[..., Hub]]:
+    """Opens a hub with the given connections and rules, applied."""
+    opened: list[Hub] = []
+
+    def make(
+        connections: dict[str, dict[str, Any]], rules: list[dict[str, Any]] | None = None, **more: Any
+    ) -> Hub:
+        settings = Settings(
+            state_dir=tmp_path,
+            database_url=database_url,
+            secret_keys=[KEY],
+            connections=connections,
+            rules=rules or [],
+            **more,
+        )
+        hub = open_hub(settings)
+        opened.append(hub)
+        apply(hub.registry, settings)
+        return hub
+
+    yield make
+    for hub in opened:
+        hub.close()

@@ -1,0 +1,79 @@
+"""Steps the stories share: pull everything, drain every lane, look at a customer."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import UTC, datetime
+from typing import Any
+
+from adapters.demo.account import Account
+from hub import pipeline
+from hub.pipeline import due
+from hub.pipeline.lane import leased
+from hub.profiles.document import Profile
+from hub.registry import Hub
+from hub.sdk import Item
+from hub.store import checkpoints, inbox, leases, read
+
+_names = itertools.count()
+
+
+def demo(**fields: Any) -> dict[str, Any]:
+    """A demo connection with an account of its own."""
+    return {"adapter": "demo", "account": f"story-{next(_names)}", **fields}
+
+
+def account(hub: Hub, connection: str) -> Account:
+    """The vendor's side of a demo connection."""
+    found: Account = hub.registry.get(connection).adapter.account
+    return found
+
+
+def pull(hub: Hub, connection: str, *streams: str) -> None:
+    """Pull streams to their ends."""
+    live = hub.registry.get(connection)
+    for stream in streams or live.streams:
+        name = pipeline.pull_lease(connection, stream)
+        with hub.database.write() as conn:
+            leases.ensure(conn, [name])
+            checkpoints.ensure(conn, connection, [stream])
+        with leased(hub, name) as lane:
+            assert lane is not None
+            while not pipeline.pull(hub, lane, connection, stream):
+                pass
+
+
+def receive(hub: Hub, connection: str, *items: Item) -> None:
+    """Put items into the inbox as the receiver does."""
+    now = datetime.now(UTC)
+    with hub.database.write() as conn:
+        inbox.save(conn, inbox.rows_for(connection, items, {}, now))
+
+
+def drain(hub: Hub) -> int:
+    """Run every lane with something due until none is left; how many tasks ran."""
+    ran = 0
+    while names := due.lanes(hub):
+        for name in names:
+            with leased(hub, name) as lane:
+                assert lane is not None
+                (pipeline.ingest if name.startswith("in:") else pipeline.deliver)(hub, lane)
+            ran += 1
+    return ran
+
+
+def customer(hub: Hub, type_: str, value: str) -> Profile:
+    """The one customer who holds an identifier."""
+    with hub.database.read() as conn:
+        (id_,) = read.find(conn, type_, value)
+        found = read.profile_json(conn, id_)
+    assert found is not None
+    return Profile.model_validate_json(found.document)
+
+
+def scalar(hub: Hub, sql: str, **values: Any) -> Any:
+    """One value from the database."""
+    from sqlalchemy import text
+
+    with hub.database.read() as conn:
+        return conn.execute(text(sql), values).scalar_one()

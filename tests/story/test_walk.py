@@ -1,0 +1,148 @@
+"""The main walk: what a vendor holds becomes profiles, and rules write to others."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from hub.errors import AuthError, RetryableError
+from hub.registry import Hub
+from hub.sdk import Item
+from tests.story.helpers import account, customer, demo, drain, pull, receive, scalar
+
+Open = Callable[..., Hub]
+
+
+def test_pull_builds_profiles_and_a_second_pull_changes_nothing(open_with: Open) -> None:
+    hub = open_with({"crm": demo(sample=40, page_size=7)})
+    pull(hub, "crm")
+    assert scalar(hub, "SELECT count(*) FROM profile") == 40
+    before = scalar(hub, "SELECT max(built_at) FROM profile")
+    profile = customer(hub, "phone", "+8613812340001")
+    assert profile.name is not None
+    assert profile.name.value == "李娜01"
+    assert [fact.summary for fact in profile.orders] == ["WEB-00001"]
+    assert {fact.kind for fact in profile.timeline} == {"Order", "Ticket", "Message"}
+    pull(hub, "crm")
+    assert scalar(hub, "SELECT max(built_at) FROM profile") == before
+    assert scalar(hub, "SELECT count(*) FROM history") == 0
+
+
+def test_facts_that_arrive_before_their_customer_find_it(open_with: Open) -> None:
+    hub = open_with({"crm": demo(sample=3)})
+    for stream in ("messages", "tickets", "orders", "customers"):
+        pull(hub, "crm", stream)
+    profile = customer(hub, "email", "customer0001@example.com")
+    assert {fact.kind for fact in profile.timeline} == {"Order", "Ticket", "Message"}
+    assert scalar(hub, "SELECT count(*) FROM record WHERE party IS NULL") == 0
+
+
+def test_two_systems_become_one_customer(open_with: Open) -> None:
+    hub = open_with({"erp": demo(), "desk": demo()}, source_priority=["erp"])
+    erp, desk = account(hub, "erp"), account(hub, "desk")
+    erp.put("customers", {"id": "1", "name": "李娜", "phone": "13912345678"})
+    desk.put("customers", {"id": "7", "name": "Li Na", "phone": "+86 139-1234-5678"})
+    desk.put("customers", {"id": "8", "name": "王强", "phone": "+86 139-1234-5678"})
+    pull(hub, "erp", "customers")
+    pull(hub, "desk", "customers")
+    assert scalar(hub, "SELECT count(*) FROM profile") == 2
+    with hub.database.read() as conn:
+        from hub.store import customers
+
+        ids = customers.links(conn, ["erp/customers/1", "desk/customers/7", "desk/customers/8"])
+    assert ids["erp/customers/1"] == ids["desk/customers/7"] != ids["desk/customers/8"]
+
+
+def event(stream: str, n: int, **record: object) -> Item:
+    body = {"event_id": f"e{n}", "stream": stream, "record": record}
+    return Item(json.dumps(body).encode(), f"e{n}", f"{stream}/{record.get('id')}")
+
+
+def test_a_webhook_changes_the_profile_and_its_repeat_does_not(open_with: Open) -> None:
+    hub = open_with({"crm": demo(sample=2)})
+    pull(hub, "crm")
+    item = event("orders", 1, id="O9", version="000000000099", number="SO9", customer_id="C0001")
+    receive(hub, "crm", item)
+    receive(hub, "crm", item)
+    assert scalar(hub, "SELECT count(*) FROM inbox") == 1
+    drain(hub)
+    assert scalar(hub, "SELECT state FROM inbox") == "done"
+    orders = customer(hub, "phone", "+8613812340001").orders
+    assert [fact.summary for fact in orders] == ["WEB-00001", "SO9"]
+
+
+def test_a_bad_event_goes_to_quarantine_and_its_neighbours_go_on(open_with: Open) -> None:
+    hub = open_with({"crm": demo(sample=2)})
+    pull(hub, "crm")
+    receive(
+        hub,
+        "crm",
+        Item(b"not json", "bad1"),
+        event("tickets", 2, id="T9", version="9", customer_id="C0001"),  # no subject
+        event("orders", 3, id="O9", version="9", number="SO9", customer_id="C0001"),
+    )
+    drain(hub)
+    assert scalar(hub, "SELECT state FROM inbox WHERE event_id = 'bad1'") == "quarantined"
+    assert scalar(hub, "SELECT path FROM quarantine") == "subject"
+    assert scalar(hub, "SELECT count(*) FROM record WHERE ref = 'crm/orders/O9'") == 1
+
+
+RULES = [
+    {
+        "id": "order-to-ticket",
+        "when": "Order created",
+        "if": [{"field": "connection", "is": "shop"}],
+        "then": {
+            "write": "desk/tickets",
+            "fields": {"subject": "Order {number}", "requester": "{party}"},
+        },
+    }
+]
+
+
+def test_a_rule_writes_once_and_the_copy_belongs_to_the_customer(open_with: Open) -> None:
+    hub = open_with({"shop": demo(), "desk": demo()}, RULES)
+    account(hub, "shop").put("customers", {"id": "1", "name": "李娜", "phone": "13912345678"})
+    account(hub, "desk").put("customers", {"id": "7", "name": "李娜", "phone": "13912345678"})
+    pull(hub, "desk")
+    pull(hub, "shop")
+    order = event("orders", 1, id="O1", version="5", number="SO1", customer_id="1")
+    receive(hub, "shop", order)
+    drain(hub)
+    (effect,) = account(hub, "desk").effects()
+    assert effect.values is not None
+    assert effect.values["subject"] == "Order SO1"
+    assert effect.values["customer_id"] == "7"
+    pull(hub, "desk")
+    tickets = customer(hub, "phone", "+8613912345678").open_requests
+    assert [fact.summary for fact in tickets] == ["Order SO1"]
+    receive(hub, "shop", event("orders", 2, id="O1", version="6", number="SO1b", customer_id="1"))
+    drain(hub)
+    assert len(account(hub, "desk").effects()) == 1
+
+
+def test_a_vendor_that_is_down_gets_its_write_once_when_it_is_back(open_with: Open) -> None:
+    hub = open_with({"shop": demo(), "desk": demo()}, RULES)
+    account(hub, "desk").plan("push", RetryableError("down", retry_after_s=0.0))
+    receive(hub, "shop", event("orders", 1, id="O1", version="5", number="SO1"))
+    drain(hub)
+    assert scalar(hub, "SELECT state FROM delivery") == "retry"
+    with hub.database.write() as conn:
+        conn.exec_driver_sql("UPDATE delivery SET available_at = 0")
+    drain(hub)
+    assert scalar(hub, "SELECT state FROM delivery") == "confirmed"
+    assert scalar(hub, "SELECT count(*) FROM attempt") == 2
+    assert len(account(hub, "desk").effects()) == 1
+
+
+def test_refused_credentials_stop_the_connection_and_a_check_resumes_it(open_with: Open) -> None:
+    hub = open_with({"crm": demo(sample=2)})
+    account(hub, "crm").plan("pull", AuthError("refused"))
+    with pytest.raises(AuthError):
+        pull(hub, "crm", "customers")
+    assert scalar(hub, "SELECT state FROM connection") == "auth_failed"
+    from hub.pipeline import due
+
+    assert due.pulls(hub) == []
