@@ -14,7 +14,7 @@ $(READY): requirements.lock pyproject.toml
 	@test -x $(BIN)/python || { echo "making the virtual environment ($(VENV))"; $(PYTHON) -m venv $(VENV); }
 	@echo "installing what requirements.lock names (about a minute the first time)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
 
 demo: $(READY) ## two business systems and a mailbox become one customer 360 (ONCE=1: then exit)

@@ -71,5 +71,5 @@ def configure(level: str = "INFO", fmt: str = "text") -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Formatter(json=fmt == "json"))
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    for chatty in ("urllib3", "kombu", "amqp", "celery.worker.strategy", "celery.app.trace"):
+    for chatty in ("urllib3", "kombu", "amqp", "celery"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import logging
 import threading
+import warnings
 from typing import Any
 
 from celery.beat import EmbeddedService, Scheduler
+from celery.exceptions import SecurityWarning
 from celery.signals import setup_logging, worker_ready, worker_shutdown
 from kombu.exceptions import OperationalError
 
@@ -22,6 +24,9 @@ from hub.settings import settings
 from hub.tasks import app, deliver, hub, ingest
 
 log = logging.getLogger(__name__)
+
+# It speaks of pickled messages under root; we accept JSON only.
+warnings.filterwarnings("ignore", category=SecurityWarning)
 
 POLL_S = 0.05
 COOL_S = 1.0

@@ -23,6 +23,10 @@ def hub() -> Hub:
     return open_hub(settings())
 
 
+def _address(broker_url: str) -> str:
+    return "memory://localhost/" if broker_url == "memory://" else broker_url
+
+
 def _transport_options(broker_url: str) -> dict[str, object]:
     if broker_url.startswith("memory:"):
         return {"polling_interval": 0.005}  # its default of 1 s would rule the latency
@@ -33,7 +37,7 @@ def _transport_options(broker_url: str) -> dict[str, object]:
 
 app = Celery("hub")
 app.conf.update(
-    broker_url=settings().broker_url,
+    broker_url=_address(settings().broker_url),
     broker_transport_options=_transport_options(settings().broker_url),
     broker_connection_retry_on_startup=True,
     task_ignore_result=True,

@@ -72,7 +72,7 @@ def apply_(*, dry_run: bool, as_json: bool) -> None:
 def status(*, as_json: bool) -> None:
     """Connections, streams, queues: how fresh, how much waits."""
     with opened() as hub, hub.database.read() as conn:
-        found = {
+        found: dict[str, Any] = {
             "connections": connections.overview(conn),
             "streams": checkpoints.every(conn),
             "inbox": _counts(inbox.counts(conn)),
@@ -178,11 +178,12 @@ class Child:
 def _children(chosen: Settings) -> list[Child]:
     """By name, never by import: the web-facing processes must not load the worker."""
     granian = [sys.executable, "-m", "granian", "--interface", "wsgi", "--factory"]
-    granian += ["--host", chosen.bind, "--workers", "1", "--no-ws", "--log-level", "warning"]
+    granian += ["--host", chosen.bind, "--workers", "1", "--no-ws", "--log-level", "error"]
     threads = ["--blocking-threads", "16"]
-    worker = [sys.executable, "-m", "celery", "-A", "hub.relay", "worker", "--pool", "threads"]
+    worker = [sys.executable, "-m", "celery", "--quiet", "-A", "hub.relay", "worker"]
+    worker += ["--pool", "threads"]
     worker += ["--concurrency", str(chosen.worker_threads), "--without-gossip", "--without-mingle"]
-    worker += ["--without-heartbeat", "--loglevel", "WARNING", "--quiet"]
+    worker += ["--without-heartbeat", "--loglevel", "WARNING"]
     hooks = ["--port", str(chosen.hooks_port), *threads, "webhooks.app:create_app"]
     web = ["--port", str(chosen.web_port), *threads, "hub.web.app:create_app"]
     return [

@@ -101,7 +101,7 @@ def compile_steps(steps: list[str], read: Read, path: str, scope: Scope) -> Expr
 
 
 def _with_step(read: Read, path: str, step: str, scope: Scope) -> tuple[Read, str]:
-    name, *words = _WORD.findall(step) or [""]
+    name, *words = _words(step)
     transform = TRANSFORMS.get(name)
     if transform is None:
         message, hint = unknown("transform", name, TRANSFORMS)
@@ -114,6 +114,12 @@ def _with_step(read: Read, path: str, step: str, scope: Scope) -> tuple[Read, st
     if other is None:
         return _apply(read, run, transform, path), transform.gives
     return _apply_with(other, read, run, transform, path), transform.gives
+
+
+def _words(step: str) -> list[str]:
+    if rest := _WORD.sub("", step).strip():
+        raise MappingSpecError(f'"{step}" has an open {rest[0]}', hint="Close it, or quote it")
+    return _WORD.findall(step) or [""]
 
 
 def _given(transform: Transform, words: list[str], scope: Scope) -> Read | None:

@@ -19,6 +19,7 @@ import requests
 from requests.auth import HTTPBasicAuth
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
 from tenacity.wait import wait_exponential_jitter
+from urllib3.exceptions import NewConnectionError
 
 from hub.errors import (
     AuthError,
@@ -84,7 +85,7 @@ class Http:
 
     def now(self) -> datetime:
         """The vendor's clock, as its last answer told; ours until there was one."""
-        return datetime.now(UTC) + self._ahead
+        return _utc_now() + self._ahead
 
     def get(self, path: str, **kwargs: Any) -> Any:
         """The decoded JSON answer to a GET."""
@@ -135,22 +136,20 @@ class Http:
         return retrying(self._once, method, url, repeatable=repeatable, **kwargs)
 
     def _once(self, method: str, url: str, *, repeatable: bool, **kwargs: Any) -> requests.Response:
+        """One try. What requests raised is not kept as cause: its text shows the whole URL."""
         began = time.monotonic()
         kwargs.setdefault("timeout", self._timeout_s)
         try:
             response = self._session.request(method, url, stream=True, **kwargs)
             _read_capped(response)
-        except requests.exceptions.ConnectTimeout as exc:
-            raise _unreachable(method, url) from exc
-        except (requests.Timeout, requests.exceptions.ChunkedEncodingError) as exc:
-            raise _lost(method, url, repeatable=repeatable) from exc
-        except requests.ConnectionError as exc:
-            reset = "Connection aborted" in str(exc)  # urllib3's words for "sent, then cut off"
-            raise (
-                _lost(method, url, repeatable=repeatable) if reset else _unreachable(method, url)
-            ) from exc
-        except requests.TooManyRedirects as exc:
-            raise RemoteError(f"{method} {_bare(url)} redirects without end") from exc
+        except (requests.ConnectionError, requests.Timeout) as exc:
+            if _never_sent(exc):
+                raise _unreachable(method, url, exc) from None
+            raise _lost(method, url, repeatable=repeatable) from None
+        except requests.exceptions.ChunkedEncodingError:
+            raise _lost(method, url, repeatable=repeatable) from None
+        except requests.TooManyRedirects:
+            raise RemoteError(f"{method} {_bare(url)} redirects without end") from None
         took_ms = round((time.monotonic() - began) * 1000)
         log.debug(
             "http", extra={"method": method, "status": response.status_code, "took_ms": took_ms}
@@ -194,6 +193,8 @@ def _raise_for_status(response: requests.Response, conflicts: Collection[int]) -
             where, retry_after_s=_retry_after_s(response.headers.get("Retry-After"))
         )
     words = response.text[:300] if "json" in response.headers.get("Content-Type", "") else ""
+    if status == 404 and not words:
+        words = "Check the address of this connection: the system knows nothing there."
     raise (ConflictError if status in conflicts else RejectedError)(where, hint=words)
 
 
@@ -203,16 +204,29 @@ def _retry_after_s(value: str | None) -> float | None:
     if value.isdigit():
         return float(value)
     try:
-        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
+        return max(0.0, (parsedate_to_datetime(value) - _utc_now()).total_seconds())
     except (ValueError, TypeError):
         return None
+
+
+def _utc_now() -> datetime:
+    """The clock; the contract suite sets it."""
+    return datetime.now(UTC)
 
 
 def _ahead(date: str | None) -> timedelta | None:
     try:
-        return parsedate_to_datetime(date) - datetime.now(UTC) if date else None
+        return parsedate_to_datetime(date) - _utc_now() if date else None
     except (ValueError, TypeError):
         return None
+
+
+def _never_sent(exc: requests.RequestException) -> bool:
+    """Whether it failed before the request left: no address, no connection, no TLS."""
+    if isinstance(exc, requests.exceptions.ConnectTimeout | requests.exceptions.SSLError):
+        return True
+    reason = getattr(exc.args[0] if exc.args else None, "reason", None)
+    return isinstance(reason, NewConnectionError)
 
 
 def _lost(method: str, url: str, *, repeatable: bool) -> RemoteError:
@@ -221,11 +235,18 @@ def _lost(method: str, url: str, *, repeatable: bool) -> RemoteError:
     return UnknownOutcomeError(f"{method} {_bare(url)} was sent, its answer was lost")
 
 
-def _unreachable(method: str, url: str) -> RetryableError:
-    return RetryableError(
-        f"{method} {_bare(url)} cannot be reached",
-        hint="Check the address, and that the system is running.",
-    )
+def _unreachable(method: str, url: str, exc: requests.RequestException) -> RetryableError:
+    hint = "Check the address, and that the system is running."
+    if isinstance(exc, requests.exceptions.SSLError):
+        hint = "The certificate of this address is not valid."
+    return RetryableError(f"{method} {_bare(url)} cannot be reached: {_innermost(exc)}", hint=hint)
+
+
+def _innermost(exc: BaseException) -> str:
+    """What it came down to, such as ConnectionRefusedError."""
+    while below := exc.__cause__ or exc.__context__:
+        exc = below
+    return type(exc).__name__
 
 
 def _bare(url: str) -> str:

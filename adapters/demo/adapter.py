@@ -1,0 +1,76 @@
+"""Demo vendor: pull and push customers, orders, tickets and messages that live in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+
+from adapters.demo import account, sample
+from hub.sdk import Adapter, Change, ConnectionConfig, Page, Raw, Receipt, RecordRef, Stream
+
+
+class DemoConfig(ConnectionConfig):
+    account: str = Field(
+        default="demo", description="Connections that name the same account share its rows"
+    )
+    sample: int = Field(
+        default=0, ge=0, le=9999, description="Fill an empty account with this many customers"
+    )
+    page_size: int = Field(default=100, ge=1, description="Rows on one page of a pull")
+    ledger_path: Path | None = Field(
+        default=None,
+        description="JSON Lines file that holds the account, so that several processes share it",
+    )
+    webhook_secrets: tuple[SecretStr, ...] = Field(
+        default=(), description="Keys that webhooks are signed with; two while one is rotated"
+    )
+
+
+class DemoAdapter(Adapter[DemoConfig]):
+    """One demo account. A row is whatever was put there, with ``id`` and a growing ``version``."""
+
+    streams = (
+        Stream("customers", writable=True),
+        Stream("orders", writable=True),
+        Stream("tickets", writable=True),
+        Stream("messages", writable=True),
+    )
+
+    @property
+    def account(self) -> account.Account:
+        """The vendor's side: tests put rows here, plan failures and read the effects."""
+        return account.account(self.config.account, self.config.ledger_path)
+
+    def check(self) -> None:
+        with self.account.failing("check"):
+            self._fill()
+
+    def pull(self, stream: Stream, cursor: str | None) -> Iterator[Page]:
+        with self.account.failing("pull"):
+            self._fill()
+            changes = self.account.changes(stream.name)
+        after = tuple(cursor.split(":", 1)) if cursor else ("", "")
+        waiting = [change for change in changes if change[:2] > after]
+        for start in range(0, len(waiting), self.config.page_size):
+            page = waiting[start : start + self.config.page_size]
+            yield Page(
+                records=[row for _, _, row in page if row is not None],
+                cursor=":".join(page[-1][:2]),
+                deleted=[id_ for _, id_, row in page if row is None],
+            )
+
+    def fetch(self, ref: RecordRef) -> Raw | None:
+        with self.account.failing("fetch"):
+            return self.account.row(ref.stream, ref.id)
+
+    def push(self, stream: Stream, change: Change) -> Receipt:
+        values = {**change.values, **({"marker": change.marker} if change.marker else {})}
+        with self.account.failing("push"):
+            row = self.account.write(stream.name, change.id, values, change.key)
+        return Receipt(id=row["id"], raw=row)
+
+    def _fill(self) -> None:
+        if self.config.sample:
+            self.account.fill(sample.rows(self.config.sample))
