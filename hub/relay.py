@@ -19,7 +19,7 @@ from kombu.exceptions import OperationalError
 
 from hub import log as hub_log
 from hub.errors import StoreError
-from hub.pipeline import due
+from hub.pipeline import due, listen
 from hub.settings import settings
 from hub.tasks import app, deliver, hub, ingest
 
@@ -70,7 +70,8 @@ def _logging(**_: Any) -> None:
 @worker_ready.connect
 def _start(**_: Any) -> None:
     threading.Thread(target=run, name="relay", daemon=True).start()
-    if settings().broker_url.startswith("memory:"):
+    if settings().broker_url.startswith("memory:"):  # embedded: beat and listeners live here too
+        threading.Thread(target=listen.run, args=(hub(), _stopping), daemon=True).start()
         service = EmbeddedService(app, thread=True, scheduler_cls=Scheduler, max_interval=1)
         service.daemon = True
         service.start()

@@ -103,7 +103,9 @@ def open_with(database_url: str, tmp_path: Path) -> Iterator[Callable[..., Hub]]
     opened: list[Hub] = []
 
     def make(
-        connections: dict[str, dict[str, Any]], rules: list[dict[str, Any]] | None = None, **more: Any
+        connections: dict[str, dict[str, Any]],
+        rules: list[dict[str, Any]] | None = None,
+        **more: Any,
     ) -> Hub:
         settings = Settings(
             state_dir=tmp_path,

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ import click
 
 from hub.cli.base import err, fail, json_option, opened, out, show, show_json
 from hub.errors import ConfigError, HubError
+from hub.pipeline import listen
 from hub.registry import Hub, apply, check_settings
 from hub.settings import Settings, settings
 from hub.store import checkpoints, connections, inbox, outbox, quarantine, read
@@ -65,6 +67,16 @@ def apply_(*, dry_run: bool, as_json: bool) -> None:
         show_json(plan)
     else:
         _print_plan(plan)
+
+
+@click.command("listen")
+def listen_() -> None:
+    """Receive from vendors that stream to us; one process, beside the workers."""
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    with opened() as hub:
+        listen.run(hub, stopping)
 
 
 @click.command("status")
@@ -239,4 +251,4 @@ def _check_ports(chosen: Settings) -> None:
                 fail(ConfigError(f"port {port} is taken", hint=f"Choose another with {name}."))
 
 
-COMMANDS: tuple[click.Command, ...] = (up, apply_, status, doctor)
+COMMANDS: tuple[click.Command, ...] = (up, apply_, listen_, status, doctor)

@@ -18,7 +18,7 @@ from hub.mapping.paths import (
     compile_expression,
     kind_of,
 )
-from hub.mapping.shapes import Shape, shapes
+from hub.mapping.shapes import Shape, anything, shapes
 from hub.mapping.source import Faults, Node, plain
 from hub.models import ContactPoint, Model, Money, Ref
 
@@ -58,7 +58,7 @@ class Compiler:
             return {}
         found = {}
         for name, entry in node.value.items():
-            shape = Shape(name, Any) if known is None else known.get(name)
+            shape = anything(name) if known is None else known.get(name)
             if shape:
                 found[name] = self.entry(entry, shape, scope)
             else:
@@ -116,13 +116,13 @@ class Compiler:
         found, table = self.scalar(node, shape, scope)
         if found.path and table.values is None and "value" not in node.value:
             self._check_gives(node, found.gives, shape)
-        if shape.many and table.values is not None:
+        if shape.many and shape.annotation is not Any and table.values is not None:
             self._faults.add(node, f"{shape.name} is a list", 'Use "each:" with "values:"')
         return Field(found.read, found.path)
 
     def _check_gives(self, node: Node, gives: str, shape: Shape) -> None:
         wanted = shape.model.__name__ if shape.model else ""
-        if gives in (wanted, "kind"):
+        if gives in (wanted, "kind") or shape.annotation is Any:
             return
         if shape.model in (Ref, Money):
             step = "ref <stream>" if shape.model is Ref else "money <currency>"

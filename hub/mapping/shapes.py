@@ -38,8 +38,9 @@ class Shape:
     @property
     def item(self) -> Shape:
         """The shape of one value of the list."""
-        one = get_args(_bare(self.annotation))[0] if self.many else self.annotation
-        return Shape(self.name, one, self.model, self.open)
+        if not self.many or self.annotation is Any:
+            return self
+        return Shape(self.name, get_args(_bare(self.annotation))[0], self.model, self.open)
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -67,6 +68,11 @@ class Shape:
             else:
                 message, hint = f"{constant!r} does not fit {self.name}", exc.errors()[0]["msg"]
             raise MappingSpecError(message, hint=hint) from exc
+
+
+def anything(name: str) -> Shape:
+    """What a freely named part takes."""
+    return Shape(name, Any, open=True, many=True)
 
 
 KIND = Shape("kind", Literal[tuple(KINDS)])

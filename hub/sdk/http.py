@@ -18,7 +18,7 @@ import orjson
 import requests
 from requests.auth import HTTPBasicAuth
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
-from tenacity.wait import wait_exponential_jitter
+from tenacity.wait import wait_exponential, wait_random
 from urllib3.exceptions import NewConnectionError
 
 from hub.errors import (
@@ -34,6 +34,7 @@ from hub.sdk.egress import GuardedAdapter
 log = logging.getLogger(__name__)
 
 TRIES = 3
+BACKOFF = wait_exponential(multiplier=0.3, max=5.0) + wait_random(0, 0.3)
 RETRY_AFTER_MAX_S = 20.0
 SIZE_MAX_BYTES = 64 * 1024 * 1024
 REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
@@ -166,8 +167,7 @@ class Http:
 def _wait(state: RetryCallState) -> float:
     failure = state.outcome.exception() if state.outcome else None
     asked = failure.retry_after_s if isinstance(failure, RetryableError) else None
-    jitter = wait_exponential_jitter(initial=0.3, max=5.0, jitter=0.3)(state)
-    return jitter if asked is None else min(asked, RETRY_AFTER_MAX_S)
+    return BACKOFF(state) if asked is None else min(asked, RETRY_AFTER_MAX_S)
 
 
 def _read_capped(response: requests.Response) -> None:

@@ -1,3 +1,4 @@
+# ruff: noqa: S101 - this module is a test suite
 """The contract suite: what every adapter promises, as ready pytest tests.
 
 One call gives a vendor's tests::
@@ -7,32 +8,35 @@ One call gives a vendor's tests::
 
     TestAcme = contract_tests(registry.manifest("acme"), mapping)
 
-What the suite needs to know is data in the adapter's folder: examples on the config's fields, and
-``fixtures/*.json``, each of which is one test, told apart by its first key:
+What the suite has to know is data in the adapter's folder: ``examples`` of its config's fields, and
+``fixtures/*.json``. Each of those is one test; its first key tells what of:
 
-    ``raw``   {raw, stream, expect}: a row is mapped to these records
-    ``hook``  {hook: {headers, body, received_at}, config?, rows?, refs?, deleted?, expect?}
-    ``pull``  {pull: stream, config?, at, exchanges?, ids}: everything, and again from each cursor
-    ``push``  {push: stream, change, config?, exchanges?, again?, receipt | raises}
+    ``raw``    {raw, stream, expect}: a row becomes these records
+    ``hook``   {hook: {headers, body, received_at}, config?, rows|refs|deleted, expect?}
+    ``check``  {check: config, exchanges, raises?}
+    ``pull``   {pull: stream, config?, at?, exchanges?, ids}: everything, and again from each cursor
+    ``push``   {push: stream, change, config?, exchanges?, again?, receipt | raises}
 
-``exchanges`` are requests with their answers; ``recorded`` writes them down at a real system. Scrub
-them before they are shared.
+``exchanges`` are requests with their answers, ``again`` those of the second time; ``recorded``
+writes them down at a real system. Scrub them before you share them. A POST that only reads is
+marked ``"reads": true``.
 """
 
 from __future__ import annotations
 
-import base64
-import itertools
 import json
+import logging
 import re
+import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
+from urllib.parse import parse_qs
 
 import pytest
 import requests
@@ -40,19 +44,20 @@ import responses
 from pydantic import SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from responses.matchers import json_params_matcher, query_param_matcher
-from responses.registries import OrderedRegistry
+from responses.registries import FirstMatchRegistry, OrderedRegistry
 
 from hub import errors
+from hub.sdk import http
 from hub.sdk.adapter import Adapter, ConnectionConfig, capabilities
 from hub.sdk.egress import GuardedAdapter
 from hub.sdk.types import Change, Deleted, Envelope, HookRequest, Page, RecordRef, Row, Stream
 from hub.sdk.webhook import WebhookReceiver
 
-CANARY = "canary-7f3a9d"
-"""Every secret of a test contains it; wherever it turns up, a secret got out."""
-
 NOW = datetime(2026, 11, 21, 12, 0, 0, 500_000, tzinfo=UTC)
+"""The instant at which every test happens, unless its fixture says ``at``."""
+
 _SECRET_NAME = re.compile(r"(password|secret|token|passphrase|(api|private|access)_?key)s?$")
+_CANARY = "canary-7f3a9d-"
 
 
 class Described(Protocol):
@@ -73,10 +78,10 @@ class Described(Protocol):
         """The webhook receiver."""
 
     def config_class(self) -> type[ConnectionConfig]:
-        """Its config."""
+        """What a connection is configured with."""
 
     def mapping_files(self) -> dict[str, Path]:
-        """Its mappings by stream."""
+        """The mappings by stream."""
 
 
 class Mapper(Protocol):
@@ -89,80 +94,15 @@ class Mapper(Protocol):
         """The records of a row."""
 
 
-@dataclass(frozen=True)
-class Vendor:
-    """One adapter under test."""
+def contract_tests(manifest: Described, mapper: Any) -> type:
+    """A class of tests for one adapter; bind it to a name that starts with ``Test``.
 
-    manifest: Described
-    mapper: Mapper
-
-    @cached_property
-    def cases(self) -> dict[str, dict[str, Any]]:
-        """The fixtures by file name."""
-        files = sorted((self.manifest.folder / "fixtures").glob("*.json"))
-        return {path.stem: json.loads(path.read_text("utf-8")) for path in files}
-
-    def cases_of(self, kind: str) -> dict[str, dict[str, Any]]:
-        """The fixtures of one kind."""
-        return {name: case for name, case in self.cases.items() if kind in case}
-
-    @cached_property
-    def mappings(self) -> dict[str, Any]:
-        """The loaded mappings by stream."""
-        files = self.manifest.mapping_files()
-        return {
-            stream: self.mapper.load(path.read_text("utf-8"), name=str(path))
-            for stream, path in files.items()
-        }
-
-    @property
-    def streams(self) -> tuple[Stream, ...]:
-        """What can be pulled or written."""
-        return self.manifest.adapter_class().streams if self.manifest.adapter else ()
-
-    @property
-    def speaks_http(self) -> bool:
-        """Whether the adapter talks through ``Http``."""
-        if self.manifest.adapter is None:
-            return False
-        return self.manifest.adapter_class().connect is not Adapter.connect
-
-    def config(self, **given: Any) -> ConnectionConfig:
-        """A config of the examples its fields give, every secret marked."""
-        class_ = self.manifest.config_class()
-        values = {name: _example(name, field) for name, field in class_.model_fields.items()}
-        known = {name: value for name, value in values.items() if value is not None}
-        return class_.model_validate({**known, **given})
-
-    def adapter(self, **given: Any) -> Adapter[Any]:
-        """The adapter on such a config."""
-        return self.manifest.adapter_class()(self.config(**given))
-
-    def receiver(self, **given: Any) -> WebhookReceiver[Any]:
-        """The receiver on such a config."""
-        return self.manifest.receiver_class()(self.config(**given))
-
-    def stream(self, name: str) -> Stream:
-        """One stream by its name."""
-        return next(stream for stream in self.streams if stream.name == name)
-
-    def records(self, stream: str, raw: Any) -> list[dict[str, Any]]:
-        """The canonical records of a row, as documents without what is empty."""
-        found = self.mapper.to_canonical(
-            self.mappings[stream], raw, connection=self.manifest.name
-        )
-        return [document(record) for record in found]
-
-
-def document(record: Any) -> dict[str, Any]:
-    """A record as plain JSON: its kind and whatever is not at its default."""
-    return {"kind": record.kind, **record.model_dump(mode="json", exclude_defaults=True)}
-
-
-def contract_tests(manifest: Described, mapper: Mapper) -> type:
-    """A class of tests for one adapter; give it a name that starts with ``Test``."""
+    Args:
+        manifest: as ``hub.registry.manifest`` gives it.
+        mapper: the module ``hub.mapping``; the SDK itself stands below it.
+    """
     vendor = Vendor(manifest, mapper)
-    bases: list[type] = [ConfigContract, MappingContract, ManifestContract]
+    bases: list[type] = [ManifestContract, ConfigContract, MappingContract]
     if manifest.adapter:
         bases.append(AdapterContract)
     if vendor.speaks_http:
@@ -172,14 +112,129 @@ def contract_tests(manifest: Described, mapper: Mapper) -> type:
     return type(f"Test_{manifest.name}", tuple(bases), {"vendor": vendor})
 
 
-# Exchanges
+# The adapter under test
+
+
+@dataclass(frozen=True)
+class Vendor:
+    """One adapter with what lies in its folder."""
+
+    manifest: Described
+    mapper: Mapper
+
+    @cached_property
+    def fixtures(self) -> dict[str, dict[str, Any]]:
+        """Every fixture by the name of its file."""
+        files = sorted((self.manifest.folder / "fixtures").glob("*.json"))
+        return {path.stem: json.loads(path.read_text("utf-8")) for path in files}
+
+    def fixtures_of(self, kind: str) -> dict[str, dict[str, Any]]:
+        """The fixtures of one kind."""
+        return {name: fixture for name, fixture in self.fixtures.items() if kind in fixture}
+
+    @cached_property
+    def mappings(self) -> dict[str, Any]:
+        """The loaded mappings by stream."""
+        files = self.manifest.mapping_files().items()
+        texts = {stream: (path.read_text("utf-8"), path) for stream, path in files}
+        return {s: self.mapper.load(text, name=str(path)) for s, (text, path) in texts.items()}
+
+    @property
+    def streams(self) -> dict[str, Stream]:
+        """What can be pulled or written."""
+        found = self.manifest.adapter_class().streams if self.manifest.adapter else ()
+        return {stream.name: stream for stream in found}
+
+    @property
+    def writable(self) -> list[str]:
+        """The streams that can be written."""
+        return [stream.name for stream in self.streams.values() if stream.writable]
+
+    @property
+    def verbs(self) -> tuple[str, ...]:
+        """What the adapter offers."""
+        return capabilities(self.manifest.adapter_class()) if self.manifest.adapter else ()
+
+    @property
+    def speaks_http(self) -> bool:
+        """Whether the adapter talks through ``Http``."""
+        if self.manifest.adapter is None:
+            return False
+        return self.manifest.adapter_class().connect is not Adapter.connect
+
+    def config(self, given: Mapping[str, Any] | None = None) -> ConnectionConfig:
+        """A config made of the examples of its fields; secrets without one are made up."""
+        class_ = self.manifest.config_class()
+        values = {name: _example(name, field) for name, field in class_.model_fields.items()}
+        known = {name: value for name, value in values.items() if value is not None}
+        return class_.model_validate({**known, **(given or {})})
+
+    def adapter(self, given: Mapping[str, Any] | None = None) -> Adapter[Any]:
+        """The adapter with such a config."""
+        return self.manifest.adapter_class()(self.config(given))
+
+    def receiver(self, given: Mapping[str, Any] | None = None) -> WebhookReceiver[Any]:
+        """The receiver with such a config."""
+        return self.manifest.receiver_class()(self.config(given))
+
+    def records(self, stream: str, raw: Any) -> list[dict[str, Any]]:
+        """The records of a row as documents."""
+        found = self.mapper.to_canonical(self.mappings[stream], raw, connection=self.manifest.name)
+        return [document(record) for record in found]
+
+
+def document(record: Any) -> dict[str, Any]:
+    """A record as plain JSON: its kind, and whatever is not at its default."""
+    return {"kind": record.kind, **record.model_dump(mode="json", exclude_defaults=True)}
+
+
+def _example(name: str, field: FieldInfo) -> Any:
+    """The first example of a field that has to be given; made up for a secret."""
+    if field.examples and (field.is_required() or "SecretStr" in str(field.annotation)):
+        return field.examples[0]
+    if "SecretStr" not in str(field.annotation):
+        return None
+    several = "tuple" in str(field.annotation) or "list" in str(field.annotation)
+    return [_CANARY + name] if several else _CANARY + name
+
+
+def _secrets(config: ConnectionConfig) -> Iterator[str]:
+    for name in type(config).model_fields:
+        value = getattr(config, name)
+        for one in value if isinstance(value, tuple | list) else [value]:
+            if isinstance(one, SecretStr):
+                yield one.get_secret_value()
+
+
+def _told(exc: BaseException) -> str:
+    """Everything an error may show: messages and hints, causes included."""
+    hint = getattr(exc, "hint", "")
+    return "".join(traceback.format_exception(exc)) + hint
+
+
+def _error(name: str) -> type[errors.HubError]:
+    found: type[errors.HubError] = getattr(errors, name)
+    return found
+
+
+@contextmanager
+def _clock(at: str | None) -> Iterator[None]:
+    """Every clock stands, and nobody waits."""
+    now = datetime.fromisoformat(at) if at else NOW
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(http, "_utc_now", lambda: now)
+        patch.setattr(time, "sleep", lambda _: None)
+        yield
+
+
+# Requests and their answers
 
 
 @contextmanager
 def answered(exchanges: Sequence[Mapping[str, Any]], *, ordered: bool = False) -> Iterator[None]:
-    """Within the block only these requests are answered, and each of them must be made."""
-    registry = {"registry": OrderedRegistry} if ordered else {}
-    with responses.RequestsMock(assert_all_requests_are_fired=True, **registry) as mock:
+    """Within the block these requests are answered and no others; each of them must be made."""
+    registry = OrderedRegistry if ordered else FirstMatchRegistry
+    with responses.RequestsMock(assert_all_requests_are_fired=True, registry=registry) as mock:
         for exchange in exchanges:
             mock.add(_stub(exchange))
         yield
@@ -190,7 +245,10 @@ def _stub(exchange: Mapping[str, Any]) -> responses.Response:
     if "json" in exchange:
         matchers.append(json_params_matcher(exchange["json"]))
     answer = exchange["answer"]
-    content = {"json": answer["json"]} if "json" in answer else {"body": answer.get("text", "")}
+    if "json" in answer:
+        content = {"json": answer["json"]}
+    else:
+        content = {"body": answer.get("text", ""), "content_type": "text/html"}
     return responses.Response(
         exchange["method"],
         exchange["url"],
@@ -202,8 +260,8 @@ def _stub(exchange: Mapping[str, Any]) -> responses.Response:
 
 
 @contextmanager
-def recorded(exchanges: list[dict[str, Any]]) -> Iterator[None]:
-    """Within the block every request to a real system is written down, each only once."""
+def recorded(exchanges: list[dict[str, Any]], *, at: str | None = None) -> Iterator[None]:
+    """Within the block, requests to a real system are written down; equal ones once."""
     send = GuardedAdapter.send
 
     def sending(self: GuardedAdapter, request: Any, **kwargs: Any) -> requests.Response:
@@ -211,9 +269,10 @@ def recorded(exchanges: list[dict[str, Any]]) -> Iterator[None]:
         exchange = _exchange(request, response)
         if exchange not in exchanges:
             exchanges.append(exchange)
+        response.headers.pop("Date", None)  # the clock of the test stands
         return response
 
-    with pytest.MonkeyPatch.context() as patch:
+    with _clock(at), pytest.MonkeyPatch.context() as patch:
         patch.setattr(GuardedAdapter, "send", sending)
         yield
 
@@ -222,12 +281,425 @@ def _exchange(request: requests.PreparedRequest, response: requests.Response) ->
     url, _, query = str(request.url).partition("?")
     exchange: dict[str, Any] = {"method": request.method, "url": url}
     if query:
-        exchange["query"] = requests.models.PreparedRequest.params if False else _query(query)
+        found = parse_qs(query, keep_blank_values=True)
+        exchange["query"] = {k: v[0] if len(v) == 1 else v for k, v in found.items()}
     if request.body:
         exchange["json"] = json.loads(request.body)
     answer: dict[str, Any] = {"status": response.status_code}
-    try:
+    if "json" in response.headers.get("Content-Type", ""):
         answer["json"] = response.json()
-    except ValueError:
+    elif response.text:
         answer["text"] = response.text
     return {**exchange, "answer": answer}
+
+
+def walk(adapter: Adapter[Any], stream: Stream) -> tuple[list[Page], list[list[Page]]]:
+    """The pages from the beginning, and for each of them those that follow its cursor."""
+    pages = list(adapter.pull(stream, None))
+    return pages, [list(adapter.pull(stream, page.cursor)) for page in pages]
+
+
+# The contract
+
+
+class _Contract:
+    vendor: ClassVar[Vendor]
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        for argument in metafunc.fixturenames:
+            kind, _, is_fixture = argument.partition("_fixture")
+            if is_fixture == "" and argument.endswith("_fixture"):
+                found = self.vendor.fixtures_of(kind)
+                metafunc.parametrize(argument, found.values(), ids=found.keys())
+
+    @pytest.fixture(autouse=True)
+    def _no_secret_is_logged(self, caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+        with caplog.at_level(logging.DEBUG):
+            yield
+        logged = caplog.text + "".join(str(vars(record)) for record in caplog.records)
+        self._shows_no_secret(logged)
+
+    def _shows_no_secret(self, text: str) -> None:
+        for secret in _secrets(self.vendor.config()):
+            assert secret not in text, "a secret got out"
+
+
+class ManifestContract(_Contract):
+    """The manifest tells the truth."""
+
+    def test_folder_has_the_vendors_name(self) -> None:
+        """An adapter is found by its name."""
+        assert self.vendor.manifest.folder.name == self.vendor.manifest.name
+        assert self.vendor.manifest.adapter or self.vendor.manifest.webhook
+
+    def test_quality_level(self) -> None:
+        """Every rule of the level claimed, and of those below it, is kept or exempt."""
+        manifest = self.vendor.manifest
+        claimed = LEVELS.index(manifest.level)
+        rules = [rule for rule in RULES if LEVELS.index(rule.level) <= claimed]
+        unknown = manifest.exempt.keys() - {rule.name for rule in rules}
+        assert not unknown, f"exempt from what is not asked: {sorted(unknown)}"
+        assert all(reason.strip() for reason in manifest.exempt.values())
+        broken = [r for r in rules if r.name not in manifest.exempt and not r.kept(self.vendor)]
+        assert not broken, [f"{rule.level}: {rule.name}: {rule.wanted}" for rule in broken]
+
+
+class ConfigContract(_Contract):
+    """The config explains itself and keeps its secrets."""
+
+    def test_every_field_is_described(self) -> None:
+        """The console and the documentation show these sentences."""
+        fields = self.vendor.manifest.config_class().model_fields
+        assert [name for name, field in fields.items() if not field.description] == []
+
+    def test_required_fields_have_an_example(self) -> None:
+        """The documentation shows a connection made of them."""
+        fields = self.vendor.manifest.config_class().model_fields
+        bare = [name for name, field in fields.items() if field.is_required()]
+        assert [name for name in bare if _example(name, fields[name]) is None] == []
+
+    def test_secrets_have_the_type_of_secrets(self) -> None:
+        """A field named like a secret is a ``SecretStr``."""
+        fields = self.vendor.manifest.config_class().model_fields.items()
+        named = [(name, field) for name, field in fields if _SECRET_NAME.search(name)]
+        assert [name for name, field in named if "SecretStr" not in str(field.annotation)] == []
+
+    def test_no_secret_is_shown(self) -> None:
+        """Not by the config, nor by what holds it, nor by the refusal of a wrong one."""
+        config = self.vendor.config()
+        self._shows_no_secret(f"{config!r} {config} {config.model_dump_json()}")
+        if self.vendor.manifest.adapter:
+            self._shows_no_secret(repr(self.vendor.adapter()))
+        if self.vendor.manifest.webhook:
+            self._shows_no_secret(repr(self.vendor.receiver()))
+        with pytest.raises(ValidationError) as caught:
+            self.vendor.config({"no_such_field": next(_secrets(config), "")})
+        self._shows_no_secret(str(caught.value))
+
+
+class MappingContract(_Contract):
+    """Rows become the records they should."""
+
+    def test_mappings_are_sound(self) -> None:
+        """Each loads, and is about the stream its file is named after."""
+        for stream, mapping in self.vendor.mappings.items():
+            assert mapping.source == f"{self.vendor.manifest.name}/{stream}"
+
+    def test_row(self, raw_fixture: dict[str, Any]) -> None:
+        """A captured row, through the mapping."""
+        found = self.vendor.records(raw_fixture["stream"], raw_fixture["raw"])
+        _same(found, raw_fixture["expect"])
+
+
+class AdapterContract(_Contract):
+    """What is offered works, and works again."""
+
+    def test_what_is_offered(self) -> None:
+        """``check``, a way for rows to come in, and ``push`` exactly where there is a use."""
+        assert "check" in self.vendor.verbs
+        assert {"pull", "listen"} & {*self.vendor.verbs}
+        assert ("push" in self.vendor.verbs) == bool(self.vendor.writable)
+
+    def test_streams_have_mappings(self) -> None:
+        """A stream without a mapping could never be used; push fields need a writable stream."""
+        assert self.vendor.streams.keys() <= self.vendor.mappings.keys()
+        pushed = [name for name, mapping in self.vendor.mappings.items() if mapping.writable]
+        assert sorted(pushed) == sorted(self.vendor.writable)
+
+    def test_check(self, check_fixture: dict[str, Any]) -> None:
+        """A recorded check, good or bad."""
+        adapter = self.vendor.adapter(check_fixture["check"])
+        with _clock(None), answered(check_fixture["exchanges"]):
+            if "raises" not in check_fixture:
+                adapter.check()
+                return
+            with pytest.raises(_error(check_fixture["raises"])) as caught:
+                adapter.check()
+        self._shows_no_secret(_told(caught.value))
+
+    def test_pull(self, pull_fixture: dict[str, Any]) -> None:
+        """Everything comes; and from each cursor, everything that did not come before it."""
+        adapter = self.vendor.adapter(pull_fixture.get("config"))
+        stream = self.vendor.streams[pull_fixture["pull"]]
+        with _clock(pull_fixture.get("at")), answered(pull_fixture.get("exchanges", ())):
+            pages, resumed = walk(adapter, stream)
+        assert _ids(self.vendor, stream, pages) == set(pull_fixture["ids"])
+        cursors = [page.cursor for page in pages]
+        assert len(set(cursors)) == len(cursors), "a cursor that does not advance makes a loop"
+        for done, rest in enumerate(resumed, start=1):
+            came = _ids(self.vendor, stream, [*pages[:done], *rest])
+            assert came == set(pull_fixture["ids"]), f"lost after page {done}"
+
+    def test_push(self, push_fixture: dict[str, Any]) -> None:
+        """A write is done once, however often it is asked for; a refusal has its name."""
+        adapter = self.vendor.adapter(push_fixture.get("config"))
+        stream = self.vendor.streams[push_fixture["push"]]
+        change = Change(**push_fixture["change"])
+        with _clock(push_fixture.get("at")):
+            if "raises" in push_fixture:
+                self._refused(adapter, stream, change, push_fixture)
+                return
+            with answered(push_fixture.get("exchanges", ()), ordered=True):
+                receipt = adapter.push(stream, change)
+            with answered(push_fixture.get("again", ()), ordered=True):
+                again = adapter.push(stream, change)
+            assert receipt.id == again.id
+            assert push_fixture.get("receipt", receipt.id) == receipt.id
+            self._written_once(adapter, stream, receipt.id, push_fixture)
+
+    def _refused(
+        self, adapter: Adapter[Any], stream: Stream, change: Change, fixture: Mapping[str, Any]
+    ) -> None:
+        with (
+            answered(fixture.get("exchanges", ()), ordered=True),
+            pytest.raises(_error(fixture["raises"])) as caught,
+        ):
+            adapter.push(stream, change)
+        self._shows_no_secret(_told(caught.value))
+
+    def _written_once(
+        self, adapter: Adapter[Any], stream: Stream, id_: str, fixture: Mapping[str, Any]
+    ) -> None:
+        repeated = [e for e in fixture.get("again", ()) if e["method"] == "POST"]
+        assert all(e.get("reads") for e in repeated), "the second push creates something"
+        if not fixture.get("exchanges"):
+            pages = list(adapter.pull(stream, None))
+            found = [_id(self.vendor, stream, row) for page in pages for row in page.records]
+            assert found.count(id_) == 1
+
+
+class HttpContract(_Contract):
+    """``check`` names the trouble by what happens next."""
+
+    @pytest.mark.parametrize(
+        ("status", "error"),
+        [
+            (401, errors.AuthError),
+            (403, errors.AuthError),
+            (429, errors.RetryableError),
+            (500, errors.RetryableError),
+            (503, errors.RetryableError),
+        ],
+    )
+    def test_check_and_a_status(self, status: int, error: type[Exception]) -> None:
+        """The vendor answers every request with this status."""
+        self._check(lambda _: (status, {}, ""), error)
+
+    @pytest.mark.parametrize("lost", [requests.ConnectTimeout, requests.ReadTimeout])
+    def test_check_and_a_timeout(self, lost: type[Exception]) -> None:
+        """The vendor does not answer."""
+
+        def silence(request: requests.PreparedRequest) -> tuple[int, dict[str, str], str]:
+            raise lost(f"nothing from {request.url}")
+
+        self._check(silence, errors.RemoteError)
+
+    def _check(self, answer: Callable[[Any], Any], error: type[Exception]) -> None:
+        adapter = self.vendor.adapter()
+        with _clock(None), responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
+            for method in ("GET", "POST", "PUT", "HEAD"):
+                mock.add_callback(method, re.compile(".*"), answer)
+            with pytest.raises(error) as caught:
+                adapter.check()
+            assert mock.calls, "check asked nobody"
+        self._shows_no_secret(_told(caught.value))
+
+
+class WebhookContract(_Contract):
+    """Only who is proven is let in, and nothing that was proven is lost."""
+
+    def test_offers_fetch_where_it_is_needed(self) -> None:
+        """A receiver that names records needs an adapter that can fetch them."""
+        named = [f for f in self.vendor.fixtures_of("hook").values() if f.get("refs")]
+        assert not named or "fetch" in self.vendor.verbs
+
+    def test_recorded_hook(self, hook_fixture: dict[str, Any]) -> None:
+        """A captured request is let in, and says what it should."""
+        receiver = self.vendor.receiver(hook_fixture.get("config"))
+        opened = receiver.open(_request(hook_fixture["hook"]))
+        assert isinstance(opened, Envelope)
+        said = [one for item in opened.items for one in receiver.parse(item.body)]
+        rows = [(row.stream, row.raw) for row in said if isinstance(row, Row)]
+        refs = [f"{one.stream}/{one.id}" for one in said if isinstance(one, RecordRef)]
+        gone = [f"{one.stream}/{one.id}" for one in said if isinstance(one, Deleted)]
+        assert refs == hook_fixture.get("refs", [])
+        assert gone == hook_fixture.get("deleted", [])
+        found = [record for stream, raw in rows for record in self.vendor.records(stream, raw)]
+        _same(found, hook_fixture.get("expect", []))
+
+    def test_recorded_hook_is_refused(self, hook_fixture: dict[str, Any]) -> None:
+        """The same request, when a byte or the secret is another."""
+        self._refuses_forgeries(_request(hook_fixture["hook"]), hook_fixture.get("config"))
+
+    def test_sample_is_let_in(self) -> None:
+        """What ``sample`` signs, ``open`` believes; and names the same on a second delivery."""
+        receiver = self.vendor.receiver()
+        sample = self._sample()
+        first, second = receiver.open(sample), receiver.open(sample)
+        assert isinstance(first, Envelope)
+        assert isinstance(second, Envelope)
+        assert [i.event_id for i in first.items] == [i.event_id for i in second.items]
+        for item in first.items:
+            list(receiver.parse(item.body))
+
+    def test_forgeries_are_refused(self) -> None:
+        """A changed byte, a missing header, another secret, no secret."""
+        self._refuses_forgeries(self._sample(), None)
+
+    @pytest.mark.parametrize("late", [timedelta(minutes=10), -timedelta(minutes=10)])
+    def test_stale_is_refused(self, late: timedelta) -> None:
+        """A genuine request from another time; exempt by "stale" where it carries none."""
+        if "stale" in self.vendor.manifest.exempt:
+            pytest.skip(self.vendor.manifest.exempt["stale"])
+        sample = self._sample()
+        with pytest.raises(errors.SignatureError):
+            self.vendor.receiver().open(replace(sample, received_at=sample.received_at + late))
+
+    @pytest.mark.parametrize(
+        "junk", ["", " ", ",", "v1", "v1,", "v1,!!!", "sha256=", "t=,v1=", "-1", "é", "9" * 400]
+    )
+    def test_malformed_headers_are_refused(self, junk: str) -> None:
+        """Nothing but ``SignatureError``, whatever stands in a header."""
+        sample = self._sample()
+        for name in sample.headers:
+            self._refuses(replace(sample, headers={**sample.headers, name: junk}))
+
+    def _sample(self) -> HookRequest:
+        try:
+            return self.vendor.receiver().sample(NOW)
+        except errors.UnsupportedError:
+            hooks = self.vendor.fixtures_of("hook")
+            if not hooks:
+                pytest.fail("give the receiver a sample(), or the folder a hook fixture")
+            return _request(next(iter(hooks.values()))["hook"])
+
+    def _refuses_forgeries(self, genuine: HookRequest, given: Mapping[str, Any] | None) -> None:
+        changed = bytes([genuine.body[0] ^ 1]) + genuine.body[1:]
+        self._refuses(replace(genuine, body=changed), given)
+        self._refuses(replace(genuine, body=genuine.body + b" "), given)
+        self._refuses(replace(genuine, headers={}, query={}), given)
+        for name in genuine.headers:
+            fewer = {k: v for k, v in genuine.headers.items() if k != name}
+            self._refuses(replace(genuine, headers=fewer), given)
+        self._refuses(genuine, {**(given or {}), **self._other_secrets()})
+
+    def _other_secrets(self) -> dict[str, Any]:
+        """Secrets of the same form that are not ours: one letter of each is another."""
+        fields = self.vendor.manifest.config_class().model_fields.items()
+        secret = {n: _example(n, f) for n, f in fields if "SecretStr" in str(f.annotation)}
+        return {
+            name: [_other(one) for one in value] if isinstance(value, list) else _other(value)
+            for name, value in secret.items()
+        }
+
+    def _refuses(self, request: HookRequest, given: Mapping[str, Any] | None = None) -> None:
+        with pytest.raises(errors.SignatureError) as caught:
+            self.vendor.receiver(given).open(request)
+        self._shows_no_secret(_told(caught.value))
+
+
+def _same(found: Sequence[Mapping[str, Any]], expected: Any) -> None:
+    """Equal documents; ``extra`` is compared only where the fixture names it."""
+    wanted = expected if isinstance(expected, list) else [expected]
+    shown = [
+        {k: v for k, v in record.items() if k != "extra" or "extra" in want}
+        for record, want in zip(found, wanted, strict=False)
+    ]
+    assert shown == wanted
+    assert len(found) == len(wanted)
+
+
+def _request(hook: Mapping[str, Any]) -> HookRequest:
+    body = hook["body"]
+    content = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)
+    return HookRequest(
+        method=hook.get("method", "POST"),
+        headers={name.lower(): value for name, value in hook.get("headers", {}).items()},
+        query=hook.get("query", {}),
+        body=content.encode(),
+        received_at=datetime.fromisoformat(hook["received_at"]),
+        url=hook.get("url", ""),
+    )
+
+
+def _id(vendor: Vendor, stream: Stream, row: Any) -> str:
+    found: str = vendor.mappings[stream.name].external_id(row)
+    return found
+
+
+def _ids(vendor: Vendor, stream: Stream, pages: Sequence[Page]) -> set[str]:
+    found = {_id(vendor, stream, row) for page in pages for row in page.records}
+    return found | {f"-{id_}" for page in pages for id_ in page.deleted}
+
+
+def _other(secret: str) -> str:
+    return secret[:-2] + ("B" if secret[-2] != "B" else "C") + secret[-1]
+
+
+# Quality levels
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One promise of a level, and how it is seen to be kept."""
+
+    level: str
+    name: str
+    wanted: str
+    kept: Callable[[Vendor], bool]
+
+
+def _readme(heading: str, file: str = "README.md") -> Callable[[Vendor], bool]:
+    def kept(vendor: Vendor) -> bool:
+        path = vendor.manifest.folder / file
+        return path.is_file() and f"\n## {heading}" in path.read_text("utf-8")
+
+    return kept
+
+
+def _measured(vendor: Vendor) -> bool:
+    path = vendor.manifest.folder / "README.md"
+    section = path.read_text("utf-8").partition("\n## Backfill")[2] if path.is_file() else ""
+    return bool(re.search(r"\d", section.partition("\n## ")[0]))
+
+
+def _all_pushed(vendor: Vendor) -> bool:
+    pushes = vendor.fixtures_of("push").values()
+    return {*vendor.writable} <= {p["push"] for p in pushes if "raises" not in p}
+
+
+def _conflicts(vendor: Vendor) -> bool:
+    pushes = vendor.fixtures_of("push").values()
+    return not vendor.writable or any(p.get("raises") == "ConflictError" for p in pushes)
+
+
+def _tested_live(vendor: Vendor) -> bool:
+    tests = vendor.manifest.folder.parent.parent / "tests"
+    return any(tests.glob(f"*/test_{vendor.manifest.name}_live.py")) or any(
+        (tests / folder / f"test_{vendor.manifest.name}.py").is_file()
+        for folder in ("live", "systems")
+    )
+
+
+LEVELS = ("none", "bronze", "silver", "gold")
+
+RULES = (
+    Rule("bronze", "fixtures", "a raw or hook fixture",
+         lambda v: bool(v.fixtures_of("raw") or v.fixtures_of("hook"))),
+    Rule("bronze", "set-up", 'a section "Set up" in README.md', _readme("Set up")),
+    Rule("bronze", "removal", 'a section "Remove" in README.md', _readme("Remove")),
+    Rule("silver", "resume", "a pull fixture",
+         lambda v: "pull" not in v.verbs or bool(v.fixtures_of("pull"))),
+    Rule("silver", "sign-in", 'a section "Sign in again" in README.md', _readme("Sign in again")),
+    Rule("silver", "limits", 'a section "Limits" in README.md', _readme("Limits")),
+    Rule("silver", "owner", "an owner", lambda v: bool(v.manifest.owner.strip())),
+    Rule("silver", "stale", "requests from another time refused", lambda _: True),
+    Rule("gold", "push", "a push fixture for each writable stream", _all_pushed),
+    Rule("gold", "conflict", "a push fixture that raises ConflictError", _conflicts),
+    Rule("gold", "deletions", 'a section "Deletions" in README.md', _readme("Deletions")),
+    Rule("gold", "live", "a test in tests/live or tests/systems", _tested_live),
+    Rule("gold", "backfill", 'a section "Backfill" with figures in README.md', _measured),
+    Rule("gold", "languages", "README.zh-CN.md",
+         lambda v: (v.manifest.folder / "README.zh-CN.md").is_file()),
+)  # fmt: skip
+"""What a level asks for beside the tests above, which every adapter has to pass."""

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, func, select, update
 
 from hub.store import bulk, leases
 from hub.store.crypto import Vault
-from hub.store.schema import connection
+from hub.store.schema import STOPPED, connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,12 @@ def overview(conn: Connection) -> list[dict[str, Any]]:
     hidden = ("config", "secrets")
     query = select(*(c for c in connection.c if c.name not in hidden)).order_by(connection.c.name)
     return [dict(row) for row in conn.execute(query).mappings()]
+
+
+def usable(conn: Connection) -> set[str]:
+    """Connections that may be asked for something."""
+    chosen = select(connection.c.name).where(connection.c.state.not_in(STOPPED))
+    return set(conn.execute(chosen).scalars())
 
 
 def set_state(conn: Connection, name: str, state: str, reason: str = "") -> bool:

@@ -29,8 +29,8 @@ from sqlalchemy import (
     union,
 )
 
-from hub.identity.normalise import search_keys
 from hub.models import KINDS, Level
+from hub.models.normalise import search_keys
 from hub.profiles.build import Held
 from hub.profiles.document import Source
 from hub.store.profiles import FACT_KINDS
@@ -57,6 +57,7 @@ Mark = tuple[int | str, ...]
 
 MAX_REDIRECTS = 64  # a chain this long is a fault, and a circle must end
 MAX_FOUND = 100
+REGION = "CN"  # of a connection that does not say
 _BEFORE = "AND occurred_at <= :us AND (occurred_at < :us OR ref > :ref)"  # the first for the index
 _SURENESS = {Level.PROVEN: 0, Level.RECORDED: 1, Level.CLAIMED: 2}
 
@@ -200,14 +201,14 @@ def profile_json(conn: Connection, customer_id: str) -> Found | None:
     return Found(*found) if found else None
 
 
-def find(conn: Connection, type_: str, value: str) -> list[str]:
+def find(conn: Connection, type_: str, value: str, *others: str) -> list[str]:
     """The customers who carry an identifier, the surest first, at most ``MAX_FOUND``.
 
     Args:
         type_: such as ``phone``.
-        value: normalised.
+        value, others: normalised; others are what it would be in other countries.
     """
-    held = _held(type_, value)
+    held = _held(type_, [value, *others])
     rows = conn.execute(
         select(held.c.customer_id).order_by(held.c.rank, held.c.customer_id).limit(MAX_FOUND)
     )
@@ -215,10 +216,14 @@ def find(conn: Connection, type_: str, value: str) -> list[str]:
 
 
 def holders(
-    conn: Connection, type_: str, value: str, limit: int = 20, after: Mark | None = None
+    conn: Connection,
+    type_: str,
+    values: Iterable[str],
+    limit: int = 20,
+    after: Mark | None = None,
 ) -> Page[Listed]:
     """As ``find``, with their profiles, a page at a time."""
-    held = _held(type_, value)
+    held = _held(type_, values)
     mark = (held.c.rank, held.c.customer_id)
     query = _listed(*mark).join(held, held.c.customer_id == profile.c.customer_id).order_by(*mark)
     if after is not None:
@@ -300,6 +305,12 @@ def connection_states(conn: Connection) -> dict[str, str]:
     return {row.name: row.state for row in rows}
 
 
+def regions(conn: Connection) -> list[str]:
+    """The countries whose phone numbers our connections write without a country code."""
+    configs = conn.execute(select(connection.c.config).order_by(connection.c.name)).scalars()
+    return list(dict.fromkeys(orjson.loads(c).get("region", REGION) for c in configs)) or [REGION]
+
+
 def backlog(conn: Connection) -> Backlog:
     """What waits or has given up; what is done is not counted, for it only grows."""
     waiting = {"received": 0, "retry": 0}
@@ -309,8 +320,13 @@ def backlog(conn: Connection) -> Backlog:
         inbox=waiting | _by_state(conn, inbox.c.state, waiting),
         deliveries=unsent | _by_state(conn, delivery.c.state, unsent),
         quarantine=conn.execute(held).scalar_one(),
-        customers=conn.execute(select(func.count()).select_from(profile)).scalar_one(),
+        customers=customer_count(conn),
     )
+
+
+def customer_count(conn: Connection) -> int:
+    """How many customers have a profile."""
+    return conn.execute(select(func.count()).select_from(profile)).scalar_one()
 
 
 def _hops(customer_id: str) -> Any:
@@ -326,13 +342,13 @@ def _hops(customer_id: str) -> Any:
     return hops.union_all(onward)
 
 
-def _held(type_: str, value: str) -> Any:
+def _held(type_: str, values: Iterable[str]) -> Any:
     """Who carries an identifier, each once, with the sureness of the surest record."""
     rank = case(_SURENESS, value=identifier.c.level, else_=len(_SURENESS))
     return (
         select(link.c.customer_id, func.min(rank).label("rank"))
         .join(identifier, identifier.c.ref == link.c.ref)
-        .where(identifier.c.type == type_, identifier.c.value == value)
+        .where(identifier.c.type == type_, identifier.c.value.in_(list(values)))
         .group_by(link.c.customer_id)
         .subquery()
     )
@@ -447,8 +463,3 @@ def _by_state(
 
 def _us(column: ColumnElement[datetime] | ColumnElement[datetime | None]) -> ColumnElement[int]:
     return type_coerce(column, BigInteger)
-
-
-def customer_count(conn: Connection) -> int:
-    """How many customers have a profile."""
-    return conn.execute(select(func.count()).select_from(profile)).scalar_one()

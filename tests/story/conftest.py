@@ -4,18 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
-import uuid
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
-import psycopg
 import pytest
-
-from hub.registry import Hub, apply, open_hub
-from hub.settings import Settings
-from hub.store.crypto import new_key
-from hub.store.migrate import migrate
 
 POSTGRESQL = os.environ.get("HUB_TEST_POSTGRESQL", "postgresql://127.0.0.1:5432/postgres")
 REQUIRED = [name for name in os.environ.get("HUB_TEST_REQUIRE", "").split(",") if name]

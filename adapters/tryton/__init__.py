@@ -1,0 +1,1 @@
+"""Tryton ERP: parties, products, sales and customer invoices; parties can be written back."""

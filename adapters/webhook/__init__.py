@@ -1,0 +1,1 @@
+"""Any system that signs its webhooks by the Standard Webhooks specification."""

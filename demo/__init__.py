@@ -1,0 +1,1 @@
+"""The demo: real systems to connect, the people they know, and stories to watch."""

@@ -1,0 +1,375 @@
+"""The API: customers as JSON. Its OpenAPI document is made from the models in here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+import orjson
+from flask import Blueprint, Flask, Response, abort, request, url_for
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from hub.models import Level
+from hub.profiles.build import fact_of
+from hub.profiles.document import Fact, Profile
+from hub.store import read
+from hub.web import auth, formats, lookup
+from hub.web.auth import OPERATORS, READERS, caller, requires
+from hub.web.context import hub
+
+Q = TypeVar("Q", bound="Query")
+View = TypeVar("View", bound=Callable[..., Any])
+
+blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
+
+
+class Query(BaseModel):
+    """What may stand behind the question mark; a misspelt name is refused, not ignored."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Paged(Query):
+    """A page of a list."""
+
+    limit: int = Field(default=20, ge=1, le=100, description="how many at most")
+    cursor: str | None = Field(
+        default=None, max_length=4096, description="`next` of the page before"
+    )
+
+
+class CustomerQuery(Paged):
+    """Whom to look for: at most one of the first four; without any, all customers."""
+
+    phone: str | None = Field(
+        default=None, min_length=1, max_length=64, description="in any writing: 138 0013 8000, +86…"
+    )
+    email: str | None = Field(default=None, min_length=1, max_length=320)
+    identifier: str | None = Field(
+        default=None,
+        max_length=320,
+        pattern=r"^[a-z][a-z0-9_]*:.+$",
+        description="type:value, such as tax_id:91310000MA1K00000X",
+    )
+    q: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=100,
+        description="part of a name, in 汉字 or pinyin; every word must be found",
+    )
+
+
+class Identifier(BaseModel):
+    """One contact point or identifier."""
+
+    type: str
+    value: str
+    level: Level
+
+
+class Summary(BaseModel):
+    """One customer of a list; "" where nothing is known."""
+
+    id: str
+    kind: str
+    name: str
+    organization: str
+    title: str
+    tier: str
+    owner: str
+    tags: list[str]
+    contacts: list[Identifier] = Field(description="the first few")
+    open_requests: int
+    built_at: datetime = Field(description="when the profile was last put together")
+
+
+class Customers(BaseModel):
+    """A page of customers."""
+
+    items: list[Summary]
+    next: str | None = Field(description="`cursor` of the page behind this one, null on the last")
+
+
+class Timeline(BaseModel):
+    """A page of what happened, newest first."""
+
+    customer_id: str
+    items: list[Fact]
+    next: str | None = Field(description="`cursor` of the page behind this one, null on the last")
+
+
+class Decided(BaseModel):
+    """One decision about which records are the customer."""
+
+    id: int
+    verb: str = Field(description="new, match, merge, split, confirm, reject")
+    customer_id: str
+    other_id: str | None = Field(description="the customer merged away, or split off from")
+    a: str | None
+    b: str | None
+    evidence: Any
+    actor: str
+    at: datetime
+
+
+class MemberRecord(BaseModel):
+    """One party record the customer is made of."""
+
+    ref: str
+    kind: str
+    name: str
+    mapping_version: str
+    seen_at: datetime | None
+    identifiers: list[Identifier]
+
+
+class WhyCustomer(BaseModel):
+    """Why these records are one customer."""
+
+    customer_id: str
+    members: list[MemberRecord]
+    decisions: list[Decided] = Field(description="oldest first")
+
+
+class StreamState(BaseModel):
+    """How far one stream has been read."""
+
+    stream: str
+    rows: int = Field(description="ever received")
+    due_at: datetime
+    advanced_at: datetime | None
+    completed_at: datetime | None
+    failures: int = Field(description="in a row")
+    error: str
+
+
+class ConnectionState(BaseModel):
+    """One connection, without its settings."""
+
+    name: str
+    adapter: str
+    state: str
+    reason: str
+    managed_by: str
+    changed_at: datetime
+    checked_at: datetime | None
+    streams: list[StreamState]
+
+
+class Connections(BaseModel):
+    """All connections."""
+
+    items: list[ConnectionState]
+
+
+class CardLink(BaseModel):
+    """An address that opens one customer's card without signing in."""
+
+    url: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What the OpenAPI document says about a view."""
+
+    answer: type[BaseModel]
+    summary: str
+    query: type[Query]
+    errors: tuple[int, ...]
+    status: int
+
+
+def documented(
+    answer: type[BaseModel],
+    summary: str,
+    *,
+    query: type[Query] = Query,
+    errors: tuple[int, ...] = (),
+    status: int = 200,
+) -> Callable[[View], View]:
+    """Say what a view answers; its docstring is the longer description."""
+
+    def note(view: View) -> View:
+        every = (400, 401, 403, *errors, 503)
+        view.operation = Operation(answer, summary, query, every, status)  # type: ignore[attr-defined]
+        return view
+
+    return note
+
+
+@blueprint.get("/customers")
+@documented(Customers, "Find customers", query=CustomerQuery)
+@requires(*READERS)
+def customers() -> Response:
+    """By phone, e-mail or any identifier, the surest holders first; by part of a name; or all, the
+    newest-built first.
+    """  # noqa: D205 - one paragraph of the OpenAPI document
+    asked = _query(CustomerQuery)
+    with hub().database.read() as conn:
+        page, kind = _found(conn, asked)
+    items = [lookup.summary(row, caller()) for row in page.items]
+    return _json({"items": items, "next": lookup.cursor(kind, page.next)})
+
+
+@blueprint.get("/customers/<customer_id>")
+@documented(Profile, "The customer 360", errors=(404,))
+@requires(*READERS)
+def customer(customer_id: str) -> Response:
+    """The whole profile, with where each value comes from. Fields that are not required are left
+    out when empty. An id that was merged into another answers with the customer it is today; its
+    current id is the document's `id` and in `Content-Location`.
+    """  # noqa: D205 - one paragraph of the OpenAPI document
+    _query(Query)
+    with hub().database.read() as conn:
+        found = read.profile_json(conn, lookup.checked_id(customer_id))
+    if found is None:
+        abort(404, "There is no such customer.")
+    if caller().sees_masked:
+        answer = _json(lookup.document(found.document, caller()))
+    else:
+        answer = Response(found.document, mimetype="application/json")  # ready to serve
+    answer.headers["Content-Location"] = url_for("api.customer", customer_id=found.customer_id)
+    return answer
+
+
+@blueprint.get("/customers/<customer_id>/timeline")
+@documented(Timeline, "What happened", query=Paged, errors=(404,))
+@requires(*READERS)
+def timeline(customer_id: str) -> Response:
+    """Every record of the customer, newest first; records without an instant come last."""
+    asked = _query(Paged)
+    before = lookup.mark("timeline", asked.cursor)
+    with hub().database.read() as conn:
+        now = _current(conn, customer_id)
+        page = read.timeline(conn, now, before, asked.limit)
+    items = [fact_of(held).model_dump(mode="json", exclude_defaults=True) for held in page.items]
+    document = {"customer_id": now, "items": items, "next": None}
+    return _json({**_seen(document), "next": lookup.cursor("timeline", page.next)})
+
+
+@blueprint.get("/customers/<customer_id>/why")
+@documented(WhyCustomer, "Why these records are one customer", errors=(404,))
+@requires(*READERS)
+def why(customer_id: str) -> Response:
+    """The party records, what identifies each, and every decision that joined or parted them."""
+    _query(Query)
+    with hub().database.read() as conn:
+        found = read.why(conn, lookup.checked_id(customer_id))
+    if found is None:
+        abort(404, "There is no such customer.")
+    return _json(_seen(why_document(found)))
+
+
+@blueprint.post("/customers/<customer_id>/card")
+@documented(CardLink, "A link that opens the card", errors=(404,), status=201)
+@requires(*READERS)
+def card_link(customer_id: str) -> Response:
+    """For a frame in another system: whoever opens the link within its time sees this customer
+    with your role, and nothing else.
+    """  # noqa: D205 - one paragraph of the OpenAPI document
+    _query(Query)
+    with hub().database.read() as conn:
+        now = _current(conn, customer_id)
+    path = url_for("card.card", t=auth.card_token(now, caller().role))
+    expires_at = formats.now() + timedelta(seconds=auth.CARD_TOKEN_LIFETIME_S)
+    url = hub().settings.public_url.rstrip("/") + path
+    return _json({"url": url, "expires_at": expires_at}, 201)
+
+
+@blueprint.get("/connections")
+@documented(Connections, "Connections and how far their streams have been read")
+@requires(*OPERATORS)
+def connections() -> Response:
+    """For administrators and operators."""
+    _query(Query)
+    with hub().database.read() as conn:
+        found = read.connections(conn)
+    items = [{**c._asdict(), "streams": [s._asdict() for s in c.streams]} for c in found]
+    return _json({"items": items})
+
+
+def why_document(found: read.Why) -> dict[str, Any]:
+    """The reasons as the API and the page tell them."""
+    carried: dict[str, list[dict[str, str]]] = {}
+    for known in found.identifiers:
+        row = {"type": known.type, "value": known.value, "level": known.level}
+        carried.setdefault(known.ref, []).append(row)
+    return {
+        "customer_id": found.customer_id,
+        "members": [
+            {
+                "ref": m.ref,
+                "kind": m.kind,
+                "name": orjson.loads(m.document or b"{}").get("name", ""),
+                "mapping_version": m.mapping_version,
+                "seen_at": m.seen_at,
+                "identifiers": carried.get(m.ref, []),
+            }
+            for m in found.members
+        ],
+        "decisions": [
+            {**d._asdict(), "evidence": orjson.loads(d.evidence)} for d in found.decisions
+        ],
+    }
+
+
+def install(app: Flask) -> None:
+    """Add the API."""
+    app.register_blueprint(blueprint)
+
+
+def _found(conn: Any, asked: CustomerQuery) -> tuple[read.Page[read.Listed], str]:
+    """The page, and the name its cursor goes by."""
+    given = {k: v for k in ("phone", "email", "identifier", "q") if (v := getattr(asked, k))}
+    if len(given) > 1:
+        abort(400, f"Ask by one of {', '.join(given)}, not by several.")
+    kind = next(iter(given), "all")
+    after = lookup.mark(kind, asked.cursor)
+    if kind == "all":
+        return read.customers(conn, asked.limit, after), kind
+    if kind == "q":
+        return read.search(conn, given["q"], asked.limit, after), kind
+    type_, _, value = (
+        given[kind].partition(":") if kind == "identifier" else (kind, "", given[kind])
+    )
+    values = lookup.spellings(conn, type_, value)
+    if not values:
+        abort(400, lookup.NOT_READABLE.get(type_, f"That is not a {type_}."))
+    return read.holders(conn, type_, values, asked.limit, after), kind
+
+
+def _current(conn: Any, customer_id: str) -> str:
+    now = read.current_id(conn, lookup.checked_id(customer_id))
+    if now is None:
+        abort(404, "There is no such customer.")
+    return now
+
+
+def _query(model: type[Q]) -> Q:
+    """The request's parameters, or 400 naming the faulty one."""
+    repeated = [name for name in request.args if len(request.args.getlist(name)) > 1]
+    if repeated:
+        abort(400, f"{repeated[0]}: given more than once")
+    if any(not value.isprintable() for value in request.args.values()):
+        abort(400, "A parameter holds a character that cannot be printed.")
+    try:
+        return model.model_validate(request.args.to_dict())
+    except ValidationError as exc:
+        fault = exc.errors(include_url=False, include_input=False)[0]
+        abort(400, f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}")
+
+
+def _seen(document: dict[str, Any]) -> dict[str, Any]:
+    shown: dict[str, Any] = lookup.seen_by(caller(), orjson.loads(_dumped(document)))
+    return shown
+
+
+def _dumped(document: object) -> bytes:
+    return orjson.dumps(document, option=orjson.OPT_UTC_Z)
+
+
+def _json(document: object, status: int = 200) -> Response:
+    return Response(_dumped(document), status, mimetype="application/json")

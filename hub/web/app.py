@@ -1,0 +1,80 @@
+"""The web application: puts the parts together and sets the rules all answers follow."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from flask import Flask, Response, g, request
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from hub.settings import Settings
+from hub.settings import settings as settings_of_process
+from hub.store.db import Database
+from hub.web import api, assets, auth, card, formats, health, i18n, openapi, pages, problems, words
+from hub.web.context import Hub, hub, web_keys
+
+SESSION_LIFETIME = timedelta(hours=12)
+BODY_LIMIT_BYTES = 64 * 1024
+
+POLICY = (
+    "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; "
+    "frame-ancestors {ancestors}"
+)
+
+
+def create_app(settings: Settings | None = None, database: Database | None = None) -> Flask:
+    """The WSGI application.
+
+    Args:
+        settings: those of this process by default.
+        database: opened from the settings by default.
+    """
+    settings = settings or settings_of_process()
+    keys = web_keys(settings)
+    app = Flask(__name__)
+    app.extensions["hub"] = Hub(settings, database or Database(settings.database), keys)
+    _configure(app, app.extensions["hub"])
+    i18n.install(app)
+    formats.install(app)
+    words.install(app)
+    assets.install(app)
+    for part in (problems, auth, health, pages, card, api, openapi):
+        part.install(app)
+    app.after_request(_protect)
+    return app
+
+
+def _configure(app: Flask, surroundings: Hub) -> None:
+    secure = surroundings.is_https
+    app.config.update(
+        SECRET_KEY=surroundings.keys[0],
+        SECRET_KEY_FALLBACKS=list(surroundings.keys[1:]),
+        SESSION_COOKIE_NAME="__Host-conduit" if secure else "conduit",
+        SESSION_COOKIE_SECURE=secure,
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        PERMANENT_SESSION_LIFETIME=SESSION_LIFETIME,
+        MAX_CONTENT_LENGTH=BODY_LIMIT_BYTES,
+    )
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    if surroundings.proxies:
+        hops = surroundings.proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+
+
+def _protect(answer: Response) -> Response:
+    """Headers of every answer: who may frame it, what it may load, who may keep it."""
+    ancestors = hub().frame_ancestors if g.get("embedded") else "'self'"
+    answer.headers.setdefault("Content-Security-Policy", POLICY.format(ancestors=ancestors))
+    answer.headers["X-Content-Type-Options"] = "nosniff"
+    # Not "no-referrer": with it browsers send "Origin: null" with our own forms.
+    answer.headers["Referrer-Policy"] = "same-origin"
+    answer.headers["Permissions-Policy"] = "camera=(), microphone=(), geolocation=()"
+    if request.endpoint == "static":
+        kept = (
+            "public, max-age=31536000, immutable" if "v" in request.args else "public, max-age=600"
+        )
+        answer.headers["Cache-Control"] = kept
+    else:
+        answer.headers["Cache-Control"] = "no-store"
+    return answer

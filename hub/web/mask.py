@@ -1,0 +1,78 @@
+"""Hides phones and mail addresses from roles that need not see them.
+
+Structured values are hidden whole. In free text, whatever could be a phone number goes: hiding an
+order number too many is better than showing one telephone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+_EMAIL = re.compile(r"([\w.+-])[\w.+-]*@([\w-]+(?:\.[\w-]+)+)")
+_GAP = r"[\s\-().–—－·/]{0,2}"
+# In text: 7 to 24 digits in a row or in groups, unless they are a date.
+_NUMBER = re.compile(
+    rf"(?<!\d)(?!\d{{4}}[-/]\d\d?[-/]\d\d?(?!\d))[+＋]?\(?\d(?:{_GAP}\d){{6,23}}(?!\d)"
+)
+# In an id: only what is surely a phone, or the id would lose its sense.
+_SURE_NUMBER = re.compile(
+    r"(?<![A-Za-z0-9])(?:\+\d{8,15}|(?:0086|86)?1[3-9]\d{9}|0\d{9,11})(?![A-Za-z0-9])"
+)
+
+_SECRET_TYPES = frozenset({"phone", "fax", "mobile"})
+_IDS = frozenset({"id", "customer_id", "other_id", "ref", "a", "b"})
+_NUMBERS = frozenset({"number", "reference", "serial_number", "product_sn"})
+_PLAIN = frozenset({"connection", "mapping_version", "next"})
+
+
+def masked(value: Any) -> Any:
+    """A JSON document with its phones and mail addresses hidden."""
+    return _masked(value, "", in_call=False)
+
+
+def mask_text(text: str) -> str:
+    """Free text without phones and mail addresses."""
+    return _NUMBER.sub(lambda m: mask_phone(m.group()), _hide_mail(text))
+
+
+def mask_phone(phone: str) -> str:
+    """``+8613800138000`` as ``+86138******00``: enough to tell two apart, not to call."""
+    kept = 6 if phone.startswith("+") else 3
+    if len(phone) <= kept + 2:
+        return "*" * len(phone)
+    return f"{phone[:kept]}{'*' * (len(phone) - kept - 2)}{phone[-2:]}"
+
+
+def _masked(value: Any, key: str, *, in_call: bool) -> Any:
+    if isinstance(value, dict):
+        in_call = in_call or value.get("kind") == "Call"
+        if isinstance(value.get("type"), str) and isinstance(value.get("value"), str):
+            value = {**value, "value": _mask_typed(value["type"], value["value"])}
+        return {k: _masked(v, k, in_call=in_call) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_masked(item, key, in_call=in_call) for item in value]
+    if isinstance(value, str):
+        return _rule(key, in_call=in_call)(value)
+    return value
+
+
+def _rule(key: str, *, in_call: bool) -> Callable[[str], str]:
+    if key in _PLAIN or key.endswith(("_at", "_on")):
+        return str
+    if key in _IDS or (key in _NUMBERS and not in_call):
+        return _mask_id
+    return mask_text
+
+
+def _mask_typed(type_: str, value: str) -> str:
+    return mask_phone(value) if type_ in _SECRET_TYPES else mask_text(value)
+
+
+def _mask_id(text: str) -> str:
+    return _SURE_NUMBER.sub(lambda m: mask_phone(m.group()), _hide_mail(text))
+
+
+def _hide_mail(text: str) -> str:
+    return _EMAIL.sub(r"\1***@\2", text)

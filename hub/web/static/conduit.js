@@ -1,0 +1,52 @@
+// What a page does beyond HTML: it copies, keeps ages true, and finds the search box. It works without.
+"use strict";
+
+(() => {
+  const language = document.documentElement.lang;
+
+  const UNITS = [
+    ["year", 31557600], ["month", 2629800], ["week", 604800],
+    ["day", 86400], ["hour", 3600], ["minute", 60],
+  ];
+  const words = new Intl.RelativeTimeFormat(language, { numeric: "always" });
+
+  // Only ages that were minutes or hours old when the page came need to be kept true.
+  function refreshAges() {
+    const now = Date.now();
+    for (const time of document.querySelectorAll("time.ago")) {
+      const seconds = (new Date(time.dateTime).getTime() - now) / 1000;
+      if (Math.abs(seconds) < 60 || Math.abs(seconds) > 86400) continue;
+      const [unit, size] = UNITS.find(([, s]) => Math.abs(seconds) >= s);
+      time.textContent = words.format(Math.round(seconds / size), unit);
+    }
+  }
+
+  async function copy(button) {
+    try {
+      await navigator.clipboard.writeText(button.dataset.copy);
+    } catch {
+      return; // a frame without that permission; the text can still be selected
+    }
+    button.classList.add("done");
+    setTimeout(() => button.classList.remove("done"), 1500);
+  }
+
+  if (navigator.clipboard) {
+    for (const button of document.querySelectorAll("button.copy")) {
+      button.hidden = false;
+      button.addEventListener("click", () => copy(button));
+    }
+  }
+
+  document.addEventListener("keydown", (event) => {
+    const typing = event.target.closest("input, textarea, select, [contenteditable]");
+    if (event.key !== "/" || typing || event.ctrlKey || event.metaKey || event.altKey) return;
+    const box = document.querySelector("[data-search]");
+    if (!box) return;
+    event.preventDefault();
+    box.focus();
+    box.select();
+  });
+
+  setInterval(refreshAges, 60000);
+})();

@@ -1,0 +1,184 @@
+"""The words of the records, for people to read; an unknown word is shown as it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Flask
+from flask_babel import lazy_gettext as _
+from flask_babel import lazy_pgettext as _p
+
+STATUSES: dict[str, dict[str, Any]] = {
+    "Ticket": {
+        "new": _p("ticket", "New"),
+        "open": _p("ticket", "Open"),
+        "waiting": _p("ticket", "Waiting"),
+        "solved": _p("ticket", "Solved"),
+        "closed": _p("ticket", "Closed"),
+    },
+    "Order": {
+        "draft": _p("order", "Draft"),
+        "quoted": _p("order", "Quoted"),
+        "confirmed": _p("order", "Confirmed"),
+        "shipped": _p("order", "Shipped"),
+        "done": _p("order", "Done"),
+        "cancelled": _p("order", "Cancelled"),
+    },
+    "Invoice": {
+        "draft": _p("invoice", "Draft"),
+        "issued": _p("invoice", "Issued"),
+        "paid": _p("invoice", "Paid"),
+        "cancelled": _p("invoice", "Cancelled"),
+    },
+}
+
+PRIORITIES = {
+    "low": _("Low"),
+    "normal": _("Normal"),
+    "high": _("High priority"),
+    "urgent": _("Urgent"),
+}
+
+KINDS = {
+    "Person": _("Person"),
+    "Organization": _("Organisation"),
+    "Ticket": _("Request"),
+    "Message": _("Message"),
+    "Call": _("Call"),
+    "WorkOrder": _("Work order"),
+    "Feedback": _("Feedback"),
+    "Telemetry": _("Device reading"),
+    "Product": _("Product"),
+    "Asset": _("Device"),
+    "Order": _("Order"),
+    "Invoice": _("Invoice"),
+    "Payment": _("Payment"),
+    "Contract": _("Contract"),
+    "Opportunity": _("Opportunity"),
+    "Agent": _("Colleague"),
+}
+
+LEVELS = {
+    "proven": _("Proven"),
+    "recorded": _("Recorded"),
+    "claimed": _("Only claimed"),
+}
+
+LEVEL_HINTS = {
+    "proven": _("The source has verified it."),
+    "recorded": _("A colleague or a system of record entered it."),
+    "claimed": _("Typed by a stranger; nobody has verified it."),
+}
+
+STATES = {
+    "new": _p("connection", "New"),
+    "ok": _p("connection", "Working"),
+    "degraded": _p("connection", "Unsteady"),
+    "auth_failed": _p("connection", "Sign-in refused"),
+    "paused": _p("connection", "Paused"),
+}
+
+VERBS = {
+    "new": _("New customer"),
+    "match": _("Record added"),
+    "merge": _("Customers merged"),
+    "split": _("Split off"),
+    "confirm": _("Confirmed by a person"),
+    "reject": _("Rejected by a person"),
+}
+
+REASONS = {
+    "only value": _("The only value there is."),
+    "source priority, then newest": _("Its source comes first; among equals the newest wins."),
+}
+
+RULES = {
+    "same": _("Both carry the same %(type)s"),
+    "same claim": _("Both claim the same %(type)s"),
+    "claims": _("Claims a %(type)s that surely belongs to this customer"),
+    "confirmed": _("A person confirmed it"),
+}
+
+TYPES = {
+    "phone": _("phone number"),
+    "email": _("e-mail address"),
+    "tax_id": _("tax number"),
+    "unionid": _("WeChat id"),
+    "member_no": _("member number"),
+    "website": _("website"),
+    "fax": _("fax"),
+    "username": _("user name"),
+}
+
+FIELDS = {
+    "name": _("Name"),
+    "organization": _("Company"),
+    "title": _("Title"),
+    "tier": _("Tier"),
+    "owner": _("Owner"),
+    "language": _("Language"),
+}
+
+CHANNELS = {
+    "email": _("E-mail"),
+    "chat": _("Chat"),
+    "phone": _("Phone"),
+    "sms": _("SMS"),
+    "web": _("Web"),
+    "desk": _("Desk"),
+    "other": _("Message"),
+}
+
+# The colour a status is shown in: it says how much it matters to whoever reads the card.
+TONES: dict[str, dict[str, str]] = {
+    "Ticket": {"new": "info", "open": "warm", "waiting": "quiet", "solved": "good"},
+    "Order": {"quoted": "info", "confirmed": "info", "shipped": "warm", "done": "good"},
+    "Invoice": {"issued": "info", "paid": "good"},
+    "state": {"ok": "good", "degraded": "warm", "auth_failed": "bad", "paused": "quiet"},
+}
+
+
+def word(table: str, value: str) -> str:
+    """A word of one of the tables above."""
+    found = _TABLES[table].get(value)
+    return str(found) if found else value
+
+
+def status_word(kind: str, status: str) -> str:
+    """The status of a fact; kinds without words of their own show the source's."""
+    found = STATUSES.get(kind, {}).get(status)
+    return str(found) if found else status
+
+
+def tone(kind: str, value: str) -> str:
+    """The colour of a status or state."""
+    return TONES.get(kind, {}).get(value, "quiet")
+
+
+def rule_sentence(evidence: dict[str, Any]) -> str:
+    """What one piece of evidence says."""
+    rule, type_ = str(evidence.get("rule", "")), str(evidence.get("type", ""))
+    if rule not in RULES:
+        return rule
+    return str(RULES[rule]) % {"type": word("type", type_)}
+
+
+def install(app: Flask) -> None:
+    """Give the templates these words."""
+    app.jinja_env.globals.update(
+        word=word, status_word=status_word, tone=tone, rule_sentence=rule_sentence
+    )
+
+
+_TABLES: dict[str, dict[str, Any]] = {
+    "priority": PRIORITIES,
+    "kind": KINDS,
+    "level": LEVELS,
+    "level hint": LEVEL_HINTS,
+    "state": STATES,
+    "verb": VERBS,
+    "reason": REASONS,
+    "type": TYPES,
+    "field": FIELDS,
+    "channel": CHANNELS,
+}

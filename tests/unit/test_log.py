@@ -1,0 +1,33 @@
+"""Logs carry ids and counts, never secrets or personal data."""
+
+import logging
+
+import pytest
+
+from hub.log import Formatter, bind, redact
+
+
+@pytest.mark.parametrize(
+    ("text", "hidden"),
+    [
+        ("Authorization: Bearer abcdef123456", "abcdef123456"),
+        ('{"password": "hunter22"}', "hunter22"),
+        ("token=s3cret&x=1", "s3cret"),
+        ("mail from li@na.cn", "li@na"),
+        ("call 139 1234 5678 now", "1234"),
+        ("call +86 139-1234-5678 now", "1234"),
+    ],
+)
+def test_redacted(text: str, hidden: str) -> None:
+    assert hidden not in redact(text)
+
+
+def test_bound_facts_stand_beside_every_line() -> None:
+    record = logging.LogRecord("hub", logging.INFO, "", 1, "delivery sent", (), None)
+    record.took_ms = 181
+    with bind(delivery=7):
+        line = Formatter(json=False).format(record)
+    assert "delivery sent" in line
+    assert "delivery=7" in line
+    assert "took_ms=181" in line
+    assert '"took_ms":181' in Formatter(json=True).format(record)
