@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from hub.sdk import Raw, RejectedError
+from hub.sdk import Change, ConflictError, Raw, RejectedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +64,31 @@ class Account:
         with self._open() as file:
             self._append(file, Effect(self._next(), stream, id_, None))
 
-    def write(self, stream: str, id_: str | None, values: Mapping[str, Any], key: str) -> Raw:
+    def write(self, stream: str, change: Change) -> Raw:
         """What the hub asks for, done once per key; the row as it is now.
 
         Raises:
             RejectedError: there is no such row.
+            ConflictError: it is newer than the change thinks.
         """
         with self._open() as file:
-            if key not in self._ids_by_key:
-                if id_ is not None and id_ not in self._rows[stream]:
-                    raise RejectedError(f"there is no {stream} {id_}")
-                id_ = id_ or self._new_id(stream)
-                self._append(file, Effect(self._next(), stream, id_, dict(values), key))
-            id_ = self._ids_by_key[key]
+            if change.key not in self._ids_by_key:
+                id_ = self._writable_id(stream, change)
+                marker = {"marker": change.marker} if change.marker else {}
+                values = {**change.values, **marker}
+                self._append(file, Effect(self._next(), stream, id_, values, change.key))
+            id_ = self._ids_by_key[change.key]
             return self._rows[stream].get(id_) or {"id": id_}
+
+    def _writable_id(self, stream: str, change: Change) -> str:
+        if change.id is None:
+            return self._new_id(stream)
+        row = self._rows[stream].get(change.id)
+        if row is None:
+            raise RejectedError(f"there is no {stream} {change.id}")
+        if change.version and row["version"] > change.version:
+            raise ConflictError(f"{stream} {change.id} was changed meanwhile")
+        return change.id
 
     def row(self, stream: str, id_: str) -> Raw | None:
         """One row, or None."""

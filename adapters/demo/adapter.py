@@ -66,9 +66,8 @@ class DemoAdapter(Adapter[DemoConfig]):
             return self.account.row(ref.stream, ref.id)
 
     def push(self, stream: Stream, change: Change) -> Receipt:
-        values = {**change.values, **({"marker": change.marker} if change.marker else {})}
         with self.account.failing("push"):
-            row = self.account.write(stream.name, change.id, values, change.key)
+            row = self.account.write(stream.name, change)
         return Receipt(id=row["id"], raw=row)
 
     def _fill(self) -> None:

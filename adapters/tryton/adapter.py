@@ -109,7 +109,7 @@ class TrytonAdapter(Adapter[TrytonConfig]):
 
     def check(self) -> None:
         version = {"id": 1, "method": "common.server.version", "params": []}
-        self.http.json("POST", "/rpc/", json=version)
+        self.http.json("POST", "/rpc/", json=version, repeatable=True)
         self._search("parties", [], size=1)
 
     def pull(self, stream: Stream, cursor: str | None) -> Iterator[Page]:

@@ -27,7 +27,9 @@ def start(system: System) -> None:
 
 
 def seed(system: System) -> None:
-    """Add the people of the demo."""
+    """Add the people of the demo to a running system."""
+    if not system.running:
+        raise SystemFailedError(f"{system.name} does not run; start it first")
     system.seed(people.load())
     say(f"{system.name}: seeded")
 
@@ -39,9 +41,9 @@ def stop(system: System) -> None:
 
 
 def show_env(system: System) -> None:
-    """Print what a client needs, as lines for a shell."""
+    """Print what a client of a running system needs, as lines for a shell."""
     if system.running:
-        print("\n".join(f"{key}={value}" for key, value in system.env().items()))
+        sys.stdout.write("".join(f"{key}={value}\n" for key, value in system.env().items()))
 
 
 STEPS = {"start": start, "seed": seed, "stop": stop, "env": show_env}
@@ -52,14 +54,22 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m demo.systems", description=__doc__)
     parser.add_argument("step", choices=STEPS)
     parser.add_argument("--root", type=Path, required=True, help="folder of programs and data")
-    parser.add_argument("--only", default=",".join(ALL), help="names of systems, with commas")
+    parser.add_argument("--only", type=names, default=list(ALL), help="systems, with commas")
     return parser.parse_args(given)
+
+
+def names(text: str) -> list[str]:
+    """The systems named in a list with commas."""
+    chosen = text.split(",")
+    if unknown := set(chosen) - set(ALL):
+        raise argparse.ArgumentTypeError(f"unknown: {', '.join(sorted(unknown))}")
+    return chosen
 
 
 def main() -> int:
     """Take one step with the chosen systems."""
     asked = arguments()
-    systems = [ALL[name](asked.root, 0, say) for name in asked.only.split(",")]
+    systems = [ALL[name](asked.root, 0, say) for name in asked.only]
     try:
         together(systems, STEPS[asked.step])
     except SystemFailedError as error:

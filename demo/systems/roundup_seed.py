@@ -39,7 +39,7 @@ def open_issue(
         by_agent = text.startswith(AGENT_SAYS)
         author, api = (AGENT, agent) if by_agent else (login, customer)
         content = text.removeprefix(AGENT_SAYS).strip()
-        return api.create("msg", author=numbers[author], content=content)
+        return api.create("msg", author=numbers[author], content=content, date=".")  # now
 
     return customer.create(
         "issue",

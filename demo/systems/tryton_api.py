@@ -15,6 +15,8 @@ from typing import Any
 
 from demo.systems.base import SystemFailedError, loopback_session
 
+TIMEOUT_S = 300.0  # pressing a button on many records is one long call
+
 Row = dict[str, Any]
 
 
@@ -65,14 +67,16 @@ class TrytonApi:
         self._call(f"wizard.{wizard}.delete", session, context)
 
     def _ask(self, method: str, path: str, **more: Any) -> Any:
-        answer = self._rest.request(method, f"{self._url}/rest/model/{path}", timeout=60, **more)
+        answer = self._rest.request(
+            method, f"{self._url}/rest/model/{path}", timeout=TIMEOUT_S, **more
+        )
         if not answer.ok:
             raise SystemFailedError(f"tryton: {method} {path}: {answer.text[:300]}")
         return answer.json() if answer.content else None
 
     def _call(self, method: str, *params: Any) -> Any:
         body = {"id": 0, "method": method, "params": params}
-        answer = self._rpc.post(f"{self._url}/rpc/", json=body, timeout=60)
+        answer = self._rpc.post(f"{self._url}/rpc/", json=body, timeout=TIMEOUT_S)
         if not answer.ok or "error" in answer.json():
             raise SystemFailedError(f"tryton: {method}: {answer.text[:300]}")
         return answer.json()["result"]

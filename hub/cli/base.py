@@ -73,7 +73,8 @@ def show(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_json: 
 
 def show_json(value: Any) -> None:
     """The value as JSON on standard output."""
-    sys.stdout.buffer.write(orjson.dumps(value, default=_default, option=orjson.OPT_INDENT_2))
+    options = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS  # SQLAlchemy's names extend str
+    sys.stdout.buffer.write(orjson.dumps(value, default=_default, option=options))
     sys.stdout.buffer.write(b"\n")
     sys.stdout.flush()
 

@@ -127,6 +127,14 @@ def only_keys(entry: Node, allowed: Iterable[str], faults: Faults) -> None:
             faults.unknown(node, "key", key, allowed)
 
 
+def needed(entry: Node, key: str, faults: Faults) -> Node | None:
+    """The node of a key that must be there."""
+    found = entry.get(key)
+    if found is None:
+        faults.add(entry, f'"{key}" is missing', f"Add {key}: …")
+    return found
+
+
 def text_of(node: Node, faults: Faults) -> str | None:
     """The text of a node; anything else is a fault."""
     if isinstance(node.value, str) and node.value.strip():

@@ -39,8 +39,9 @@ def _nothing(_: Any, __: Row) -> None:
     return None
 
 
+NO_EXPRESSION = Expression(_nothing, "")
 NO_FIELD = Field(_nothing, "")
-"""Stands in for an entry that has a fault."""
+"""They stand in for what has a fault."""
 
 
 class Compiler:
@@ -104,7 +105,7 @@ class Compiler:
                 return compile_expression(text, scope)
             except MappingSpecError as exc:
                 self._faults.add(node, str(exc), exc.hint)
-        return Expression(_nothing, "")
+        return NO_EXPRESSION
 
     def require(self, node: Node, model: type[Model], given: Mapping[str, Field]) -> None:
         """What the model cannot do without must be given."""
@@ -128,7 +129,9 @@ class Compiler:
             step = "ref <stream>" if shape.model is Ref else "money <currency>"
             self._faults.add(node, f"{shape.name} is a {wanted}", f'End it with "| {step}"')
         elif wanted:
-            self._faults.add(node, f"{shape.name} has parts", 'Name them in "fields:"')
+            point = shape.model is ContactPoint
+            hint = "Write {type: phone, path: …}" if point else 'Name them in "fields:"'
+            self._faults.add(node, f"{shape.name} has parts", hint)
         else:
             self._faults.add(node, f"{shape.name} takes no {gives}", "Remove the last transform")
 
@@ -169,8 +172,9 @@ class Compiler:
         known = shapes(ContactPoint)
         value = {key: item for key, item in node.value.items() if key in _SCALAR_KEYS}
         parts = {"value": self._scalar(node.with_value(value), known["value"], scope)}
-        for name in node.value.keys() & {"type", "level"}:
-            parts[name] = self._word(node.value[name], known[name], scope)
+        for name in ("type", "level"):
+            if name in node.value:
+                parts[name] = self._word(node.value[name], known[name], scope)
         if "label" in node.value:
             parts["label"] = self.entry(node.value["label"], known["label"], scope)
         self.require(node, ContactPoint, parts)
@@ -238,7 +242,7 @@ def _each(items: Expression, element: Read) -> Read:
                 value = element(item, row)
             except MappingError as exc:
                 raise further_out(f"{items.path}[{index}]", exc) from None
-            if value is not None and value != "":
+            if not blank(value):
                 made.append(value)
         return made
 
@@ -252,7 +256,7 @@ def _concatenated(reads: list[Read]) -> Read:
             value = read(node, row)
             if isinstance(value, list):
                 made += value
-            elif value is not None and value != "":
+            elif not blank(value):
                 made.append(value)
         return made
 

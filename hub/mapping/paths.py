@@ -8,9 +8,10 @@ inside ``each``; ``a || b`` is the first that is not empty. Whatever else is JME
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import jmespath
 from jmespath.exceptions import JMESPathError
@@ -23,8 +24,7 @@ from hub.models import Ref
 Find = Callable[[Ref, str], str | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """What an expression may look at besides the value at hand."""
 
     raw: Any
@@ -328,11 +328,12 @@ def _same_word(value: Any, wanted: str) -> bool:
 def _compile_jmespath(path: str, scope: Scope) -> Read:
     of_row = path.startswith("$.")
     try:
-        compiled = jmespath.compile(path.removeprefix("$."))
-    except (JMESPathError, ValueError, RecursionError) as exc:
-        raise MappingSpecError(
-            f'"{path}" is not a path', hint="Write a dotted name or JMESPath"
-        ) from exc
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # deprecated JMESPath is no JMESPath
+            compiled = jmespath.compile(path.removeprefix("$."))
+    except (JMESPathError, ValueError, RecursionError, Warning) as exc:
+        problem = f'"{path}" is not a path'
+        raise MappingSpecError(problem, hint="Write a dotted name or JMESPath") from exc
     (scope.row if of_row else scope.here).update(_heads(compiled.parsed))
 
     def search(node: Any, row: Row) -> Any:

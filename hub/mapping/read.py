@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import ValidationError
 
@@ -43,8 +43,7 @@ def row_of(raw: Any, connection: str = "") -> Row:
     raise MappingError(problem, path="$", hint="The adapter must give one object per record")
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """What the records of a row share unless they say otherwise."""
 
     version: str = ""
@@ -65,7 +64,7 @@ class Plan:
     model: type[Record]
     build: Read
     places: Mapping[str, Field]
-    named: frozenset[str] | None
+    named: frozenset[str] | None = None
 
     def record(self, values: dict[str, Any], node: Any, row: Row) -> Record:
         values |= self.build(node, row) or {}
@@ -192,11 +191,11 @@ _QUOTING = ("value_error", "assertion_error")
 def _invalid(exc: ValidationError, plan: Plan) -> MappingError:
     """The first thing wrong, at the vendor's path and without any value of the row."""
     first = exc.errors(include_url=False, include_context=False, include_input=False)[0]
-    path, field = _place(first["loc"], plan.places)
+    path, name = _place(first["loc"], plan.places)
     # pydantic's own words never quote the value; a validator's might.
     reason = "does not fit" if first["type"] in _QUOTING else first["msg"]
     hint = _HINTS.get(first["type"], f'Check what the vendor sends in "{path}"')
-    return MappingError(f"{path}: {plan.model.kind}.{field}: {reason}", path=path, hint=hint)
+    return MappingError(f"{path}: {plan.model.kind}.{name}: {reason}", path=path, hint=hint)
 
 
 def _place(loc: tuple[int | str, ...], fields: Mapping[str, Field]) -> tuple[str, str]:
@@ -211,5 +210,5 @@ def _place(loc: tuple[int | str, ...], fields: Mapping[str, Field]) -> tuple[str
             fields = found.parts
         else:
             break
-    field = ".".join(names) or str(loc[0])
-    return path or field, field
+    name = ".".join(names) or str(loc[0])
+    return path or name, name

@@ -158,7 +158,7 @@ class _Builder:
             return node.value
         if node.tag not in _TYPED:
             self._faults.add(at, f"the tag {node.tag}", "Remove the tag; quote the value if needed")
-            return None
+            return node.value
         try:
             value = self._scalars.construct_object(node)
         except (ValueError, OverflowError):  # such as 0b_

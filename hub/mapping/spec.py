@@ -5,21 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections import abc
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import yaml
 
-from hub.mapping.entries import only_keys, text_of
-from hub.mapping.fields import NO_FIELD, Compiler, Field, built
+from hub.mapping.entries import needed, only_keys, text_of
+from hub.mapping.fields import NO_EXPRESSION, Compiler, Field, built
 from hub.mapping.paths import Expression, Scope
 from hub.mapping.read import Cut, Plan, row_of
 from hub.mapping.shapes import KIND, Shape, shapes
 from hub.mapping.source import Faults, Node, closest, merge, parse, plain
 from hub.mapping.write import Push, PushCompiler
-from hub.models import KINDS, PARTY_KINDS, Record
+from hub.models import KINDS, PARTY_KINDS
 
 _CUT_KEYS = ("to", "key", "version", "occurred_at", "fields")
 _KEYS = ("from", *_CUT_KEYS, "also", "match", "push")
@@ -100,7 +99,6 @@ class _SpecCompiler:
 
     def __init__(self, spec: Node, faults: Faults) -> None:
         self._spec, self._faults = spec, faults
-        self._entries = Compiler(faults)
         self._named: set[str] = set()  # top-level names of the row that some expression reads
 
     def mapping(self) -> Mapping:
@@ -110,8 +108,8 @@ class _SpecCompiler:
         stream = source.partition("/")[2]
         owners, fields = self._owners(spec.get("fields"))
         also = self._also()
-        main = self._cut(spec, fields, stream, Scope(self._named, self._named), keeps_extra=True)
-        known = _known(main.plans)
+        main = self._compiler(spec).main(fields, stream)
+        known = {n: s for plan in main.plans.values() for n, s in shapes(plan.model).items()}
         pushes = self._pushes(known) if known else ()
         return Mapping(
             source=source,
@@ -127,8 +125,11 @@ class _SpecCompiler:
             pushes=pushes,
         )
 
+    def _compiler(self, node: Node) -> _CutCompiler:
+        return _CutCompiler(node, self._named, self._faults)
+
     def _source(self) -> str:
-        node = self._needed(self._spec, "from")
+        node = needed(self._spec, "from", self._faults)
         text = (text_of(node, self._faults) if node else None) or ""
         if node and text and not _FROM.fullmatch(text):
             self._faults.add(node, f'"{text}" is not a source', "Write from: <vendor>/<stream>")
@@ -153,90 +154,12 @@ class _SpecCompiler:
         if not isinstance(node.value, list):
             self._faults.add(node, '"also" is not a list', "Write each record as an item: - to: …")
             return ()
-        return tuple(cut for item in node.value if (cut := self._also_cut(item)))
-
-    def _also_cut(self, node: Node) -> Cut | None:
-        if not isinstance(node.value, dict):
-            self._faults.add(node, "this is not a record", "Write - to: <kind>, stream: …, key: …")
-            return None
-        only_keys(node, _ALSO_KEYS, self._faults)
-        stream = self._needed(node, "stream")
-        named = (text_of(stream, self._faults) if stream else None) or ""
-        scope = Scope(self._named, self._named)
-        if "each" not in node.value:
-            return self._cut(node, node.get("fields"), named, scope)
-        each = self._entries.expression(node.get("each"), scope)
-        return self._cut(node, node.get("fields"), named, scope.inside(), each=each)
-
-    def _cut(
-        self,
-        node: Node,
-        fields: Node | None,
-        stream: str,
-        scope: Scope,
-        *,
-        each: Expression | None = None,
-        keeps_extra: bool = False,
-    ) -> Cut:
-        kind, kinds = self._kind(node, scope)
-        key = self._entries.expression(self._needed(node, "key"), scope)
-        version, occurred_at = (
-            self._entries.expression(node.get(name), scope) if name in node.value else None
-            for name in ("version", "occurred_at")
-        )
-        places = {"ref": Field(key.read, key.path)}
-        if occurred_at:
-            places["occurred_at"] = Field(occurred_at.read, occurred_at.path)
-        plans: dict[str, Plan] = {}
-        if fields is None or not isinstance(fields.value, dict):
-            self._faults.add(fields or node, '"fields" is no table', "Write it as name: path")
-        else:
-            plans = self._plans(fields, kinds, scope, places, keeps_extra=keeps_extra)
-        return Cut(stream, kind, plans, key, version, occurred_at, each)
-
-    def _kind(self, node: Node, scope: Scope) -> tuple[Expression, tuple[str, ...]]:
-        """What tells the kind of a row, and the kinds it can tell."""
-        to = self._needed(node, "to")
-        if to is None:
-            return Expression(NO_FIELD.read, ""), ()
-        long = to if isinstance(to.value, dict) else to.with_value({"value": to})
-        found, table = self._entries.scalar(long, KIND, scope)
-        words = table.words()
-        if constant := long.get("value"):
-            words.add(str(constant.value))
-        elif table.values is None and found.gives == "kind":
-            words.update(PARTY_KINDS)
-        elif table.values is None and found.path:
-            hint = 'End it with "| party_kind", or list the kinds in "values:"'
-            self._faults.add(to, "this does not tell which kinds there are", hint)
-        likely = {closest(word, KINDS) for word in words}  # a misspelt kind hides no other fault
-        return found, tuple(kind for kind in KINDS if kind in likely)
-
-    def _plans(
-        self,
-        fields: Node,
-        kinds: tuple[str, ...],
-        scope: Scope,
-        places: dict[str, Field],
-        *,
-        keeps_extra: bool,
-    ) -> dict[str, Plan]:
-        """How to fill each kind; a field that only some kinds have is read for those."""
-        of_kind = {kind: _fillable(KINDS[kind]) for kind in kinds}
-        known = {name for of in of_kind.values() for name in of}
-        for name, entry in _items(fields):
-            if kinds and name not in known:
-                self._faults.unknown(entry, "field", name, known)
-        plans = {}
-        for kind, of in of_kind.items():
-            names: set[str] = set()
-            inner = Scope(names, names) if keeps_extra else scope
-            own = {name: entry for name, entry in _items(fields) if name in of}
-            found = self._entries.fields(fields.with_value(own), of, inner)
-            self._entries.require(fields, KINDS[kind], found)
-            named = frozenset(self._named | names) if keeps_extra else None
-            plans[kind] = Plan(KINDS[kind], built(found), places | found, named)
-        return plans
+        for item in node.value:
+            if not isinstance(item.value, dict):
+                hint = "Write - to: <kind>, stream: …, key: …"
+                self._faults.add(item, "this is not a record", hint)
+        entries = [item for item in node.value if isinstance(item.value, dict)]
+        return tuple(self._compiler(entry).further() for entry in entries)
 
     def _match(self, known: dict[str, Shape]) -> tuple[str, ...]:
         node = self._spec.get("match")
@@ -256,20 +179,101 @@ class _SpecCompiler:
         node = self._spec.get("push")
         return PushCompiler(self._faults).pushes(node, known) if node else ()
 
-    def _needed(self, node: Node, key: str) -> Node | None:
-        found = node.get(key)
-        if found is None:
-            self._faults.add(node, f'"{key}" is missing', f"Add {key}: …")
-        return found
 
+class _CutCompiler:
+    """Compiles what makes one record: the main part of a spec, or an item of ``also:``.
 
-def _fillable(model: type[Record]) -> dict[str, Shape]:
-    return {name: shape for name, shape in shapes(model).items() if name not in _OF_THE_HUB}
+    ``named`` gathers the top-level names of the row that are read.
+    """
 
+    def __init__(self, node: Node, named: set[str], faults: Faults) -> None:
+        self._node, self._named, self._faults = node, named, faults
+        self._entries = Compiler(faults)
+        self._scope = Scope(named, named)
 
-def _known(plans: abc.Mapping[str, Plan]) -> dict[str, Shape]:
-    """Every canonical field of any of the kinds."""
-    return {name: shape for plan in plans.values() for name, shape in shapes(plan.model).items()}
+    def main(self, fields: Node | None, stream: str) -> Cut:
+        """The record of the row itself; what no expression reads is its ``extra``."""
+        cut = self._cut(stream)
+        plans = {}
+        for kind, of in self._fields_of(fields, cut):
+            names: set[str] = set()
+            plan = self._plan(kind, of, Scope(names, names), cut)
+            plans[kind] = replace(plan, named=frozenset(self._named | names))
+        return replace(cut, plans=plans)
+
+    def further(self) -> Cut:
+        """A record of ``also:``."""
+        node = self._node
+        only_keys(node, _ALSO_KEYS, self._faults)
+        stream = needed(node, "stream", self._faults)
+        named = (text_of(stream, self._faults) if stream else None) or ""
+        each = None
+        if "each" in node.value:
+            each = self._entries.expression(node.get("each"), self._scope)
+            self._scope = self._scope.inside()
+        cut = replace(self._cut(named), each=each)
+        fields = self._fields_of(node.get("fields"), cut)
+        plans = {kind: self._plan(kind, of, self._scope, cut) for kind, of in fields}
+        return replace(cut, plans=plans)
+
+    def _cut(self, stream: str) -> Cut:
+        """All of it but the fields; a plan without fields stands for each kind."""
+        kind, kinds = self._kind()
+        key = self._entries.expression(needed(self._node, "key", self._faults), self._scope)
+        plans = {kind: Plan(KINDS[kind], NO_EXPRESSION.read, {}) for kind in kinds}
+        return Cut(stream, kind, plans, key, self._time("version"), self._time("occurred_at"))
+
+    def _time(self, name: str) -> Expression | None:
+        node = self._node.get(name)
+        return self._entries.expression(node, self._scope) if node else None
+
+    def _kind(self) -> tuple[Expression, tuple[str, ...]]:
+        """What tells the kind of a row, and the kinds it can tell."""
+        to = needed(self._node, "to", self._faults)
+        if to is None:
+            return NO_EXPRESSION, ()
+        long = to if isinstance(to.value, dict) else to.with_value({"value": to})
+        found, table = self._entries.scalar(long, KIND, self._scope)
+        words = table.words()
+        if constant := long.get("value"):
+            words.add(str(constant.value))
+        elif table.values is None and found.gives == "kind":
+            words.update(PARTY_KINDS)
+        elif table.values is None and found.path:
+            hint = 'End it with "| party_kind", or list the kinds in "values:"'
+            self._faults.add(to, "this does not tell which kinds there are", hint)
+        likely = {closest(word, KINDS) for word in words}  # a misspelt kind hides no other fault
+        return found, tuple(kind for kind in KINDS if kind in likely)
+
+    def _fields_of(self, fields: Node | None, cut: Cut) -> list[tuple[str, Node]]:
+        """The fields each kind has; what none has is a fault."""
+        node = fields or needed(self._node, "fields", self._faults)
+        if node is None:
+            return []
+        if not isinstance(node.value, dict):
+            self._faults.add(node, '"fields" is not a table', "Write it as name: path")
+            return []
+        known = {kind: {*shapes(plan.model)} - _OF_THE_HUB for kind, plan in cut.plans.items()}
+        every = set().union(*known.values())
+        for name, entry in node.value.items():
+            if name in _OF_THE_HUB:
+                hint = "version: and occurred_at: stand at the top; ref and extra make themselves"
+                self._faults.add(entry, f'"{name}" is not given in "fields:"', hint)
+            elif every and name not in every:
+                self._faults.unknown(entry, "field", name, every)
+        return [
+            (kind, node.with_value({k: v for k, v in node.value.items() if k in names}))
+            for kind, names in known.items()
+        ]
+
+    def _plan(self, kind: str, fields: Node, scope: Scope, cut: Cut) -> Plan:
+        model = KINDS[kind]
+        found = self._entries.fields(fields, shapes(model), scope)
+        self._entries.require(fields, model, found)
+        places = {"ref": Field(cut.key.read, cut.key.path)}
+        if cut.occurred_at:
+            places["occurred_at"] = Field(cut.occurred_at.read, cut.occurred_at.path)
+        return Plan(model, built(found), places | found)
 
 
 def _items(node: Node | None) -> Iterable[tuple[str, Node]]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 from functools import cache, lru_cache
+from typing import TYPE_CHECKING
 
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
-from opencc import OpenCC
-from pypinyin import lazy_pinyin
-from pypinyin.constants import PINYIN_DICT
-from pypinyin.contrib.tone_convert import to_normal
+
+if TYPE_CHECKING:
+    from opencc import OpenCC
 
 STRONG_TYPES = frozenset({"phone", "email", "tax_id", "unionid", "member_no"})
 """Types whose equality can make two records one customer."""
@@ -105,7 +106,17 @@ def _tax_id(value: str, region: str) -> str | None:
 
 
 @cache
+def _pinyin() -> Callable[[str], list[str]]:
+    """Pypinyin on first use: its dictionaries take half a second and 40 MiB to load."""
+    from pypinyin import lazy_pinyin
+
+    return lazy_pinyin
+
+
+@cache
 def _simplified() -> OpenCC:
+    from opencc import OpenCC
+
     return OpenCC("t2s")
 
 
@@ -123,7 +134,7 @@ def name_key(name: str, kind: str = "Person") -> str:
         return "".join(_WORDS.findall(bare.lower()) + re.findall(r"\d+", bare))
     han = "".join(_HAN.findall(name))
     if len(han) >= 2:
-        return " ".join(sorted(lazy_pinyin(_HONORIFICS.sub("", _simplified().convert(han)) or han)))
+        return " ".join(sorted(_pinyin()(_HONORIFICS.sub("", _simplified().convert(han)) or han)))
     words = [syllable for word in _WORDS.findall(name.lower()) for syllable in _syllables(word)]
     return " ".join(sorted(words + re.findall(r"\d+", name)))
 
@@ -132,13 +143,16 @@ def search_keys(name: str) -> str:
     """What a name is found by: lower case, simplified, and in pinyin, with and without spaces."""
     folded = unicodedata.normalize("NFKC", name).lower().strip()
     simplified = _simplified().convert(folded)
-    spelled = lazy_pinyin(simplified)
+    spelled = _pinyin()(simplified)
     forms = (folded, simplified, " ".join(spelled), "".join(spelled).replace(" ", ""))
     return "\n".join(dict.fromkeys(form for form in forms if form))
 
 
 @cache
 def _pinyin_syllables() -> frozenset[str]:
+    from pypinyin.constants import PINYIN_DICT
+    from pypinyin.contrib.tone_convert import to_normal
+
     spelled = (s for sounds in PINYIN_DICT.values() for s in sounds.split(","))
     return frozenset(to_normal(sound).replace("ü", "v") for sound in spelled)
 

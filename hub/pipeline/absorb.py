@@ -55,18 +55,25 @@ class Prepared:
     inbox_id: int | None
 
 
+def _nothing(_: Connection) -> None:
+    pass
+
+
 def absorb(
     hub: Hub,
     live: Live,
     arrived: Sequence[Arrived],
-    finish: Callable[[Connection], None],
+    finish: Callable[[Connection], None] = _nothing,
     *,
+    begin: Callable[[Connection], None] = _nothing,
     quiet: bool = False,
 ) -> None:
     """Apply one batch and what ends it, in one transaction; safe to run twice.
 
     Args:
         finish: marks the source of the batch as done, in the same transaction.
+        begin: runs first in the transaction, and in each part when a large batch is split: it
+            holds the lease, so that nothing is written without it.
         quiet: rules stay silent, as for the first load of a stream.
 
     Raises:
@@ -78,6 +85,7 @@ def absorb(
     def story(conn: Connection) -> int:
         if any(_touches_parties(row) for row in rows):
             identity_lock(conn)
+        begin(conn)
         changed = sum(_apply(conn, hub, live, wave, rules) for wave in _waves(rows))
         finish(conn)
         quarantine.save(conn, faults)  # last: a replayed row that fails again is held again
@@ -89,8 +97,8 @@ def absorb(
         if len(arrived) < 2:
             raise
         middle = len(arrived) // 2
-        absorb(hub, live, arrived[:middle], lambda _: None, quiet=quiet)
-        absorb(hub, live, arrived[middle:], finish, quiet=quiet)
+        absorb(hub, live, arrived[:middle], begin=begin, quiet=quiet)
+        absorb(hub, live, arrived[middle:], finish, begin=begin, quiet=quiet)
         return
     facts = {"connection": live.name, "rows": len(arrived), "changed": changed}
     log.info("batch absorbed", extra=facts)
@@ -127,7 +135,7 @@ def _apply(
     touched = resolve(conn, live, saved) | customers.customers_of(conn, saved.touched)
     rebuild(conn, hub, touched)
     if rules:
-        outbox.enqueue(conn, decide(rules, _seen(conn, saved)))
+        outbox.enqueue(conn, decide(rules, _seen(conn, saved, {rule.kind for rule in rules})))
     _note_events(conn, fresh, saved)
     _note_mappings(conn, live, cuts)
     return len(saved.records)
@@ -228,9 +236,13 @@ def rebuild(conn: Connection, hub: Hub, ids: Iterable[str]) -> None:
     profiles.save(conn, built, gone)
 
 
-def _seen(conn: Connection, saved: Saved) -> list[Seen]:
-    copies = outbox.copies(conn, list(saved.records))
-    parties = records.parties_of(conn, saved.records)
+def _seen(conn: Connection, saved: Saved, kinds: set[str]) -> list[Seen]:
+    """What the rules look at: only the kinds they speak of."""
+    of_interest = {name: r for name, r in saved.records.items() if r.kind in kinds}
+    copies = outbox.copies(conn, list(of_interest))
+    parties = records.parties_of(conn, of_interest)
+    owners = customers.links(conn, parties.values())
+    known = profiles.brief(conn, owners.values())
     return [
         Seen(
             ref=name,
@@ -238,9 +250,10 @@ def _seen(conn: Connection, saved: Saved) -> list[Seen]:
             after=r.model_dump(mode="json"),
             before=saved.before.get(name),
             party=parties.get(name),
-            is_copy=name in copies,
+            origin=copies.get(name),
+            customer=known.get(owners.get(parties.get(name, ""), "")),
         )
-        for name, r in saved.records.items()
+        for name, r in of_interest.items()
     ]
 
 

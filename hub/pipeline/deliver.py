@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from sqlalchemy import Connection
+
 from hub.errors import (
     AuthError,
     ConfigError,
     HubError,
     RejectedError,
     RetryableError,
+    StoreError,
     UnknownOutcomeError,
 )
 from hub.mapping import to_vendor
@@ -100,21 +103,13 @@ def _stream(live: Live, item: Delivery) -> Any:
 def _change(hub: Hub, live: Live, item: Delivery) -> Change:
     """The delivery in the vendor's words: an update where we know the copy, else a create."""
     with hub.database.read() as conn:
-        external_id = _own_id(item) or outbox.bound_id(
-            conn, item.subject, item.connection, item.stream
-        )
 
         def find(ref: Ref, stream: str) -> str | None:
             return counterpart(conn, ref, item.connection, stream)
 
+        external_id = find(Ref.parse(item.subject), item.stream)
         values = to_vendor(live.mappings[item.stream], item.fields, find=find)
     return Change(id=external_id, values=values, key=item.key, marker=f"hub-{item.key[:16]}")
-
-
-def _own_id(item: Delivery) -> str | None:
-    """The id, when what is written is that system's own record and not a copy of another's."""
-    prefix = f"{item.connection}/{item.stream}/"
-    return item.subject.removeprefix(prefix) if item.subject.startswith(prefix) else None
 
 
 def counterpart(conn: Any, ref: Ref, connection: str, stream: str) -> str | None:
@@ -132,19 +127,27 @@ def counterpart(conn: Any, ref: Ref, connection: str, stream: str) -> str | None
 def _store_success(
     hub: Hub, lane: Lane, live: Live, item: Delivery, receipt: Receipt, took_ms: int
 ) -> None:
+    """Confirm the write and take in what the vendor answered, in one transaction."""
     copy = f"{item.connection}/{item.stream}/{receipt.id}"
-    with hub.database.write() as conn:
+
+    def confirm(conn: Connection) -> None:
         lane.hold(conn)
         outbox.confirm(conn, item, receipt.id, took_ms, item.fields)
         if copy != item.subject:
-            records.add_ref(conn, copy, "origin", item.subject, ORIGIN_RANK)
+            records.add_ref(conn, copy, records.ORIGIN, item.subject, ORIGIN_RANK)
             moved = records.settle(conn, [copy])
             rebuild(conn, hub, customers.customers_of(conn, moved))
         connections.set_state(conn, item.connection, "ok")
+
+    told = [] if receipt.raw is None else [Arrived(Row(item.stream, receipt.raw), leases.now())]
+    try:
+        absorb(hub, live, told, begin=confirm)
+    except StoreError:
+        raise
+    except Exception:  # whatever the answer does to us, the write must not be made again
+        log.exception("receipt not understood", extra={"delivery": item.id})
+        hub.database.run(confirm)
     log.info("delivery confirmed", extra={"delivery": item.id, "took_ms": took_ms})
-    if receipt.raw is not None:
-        arrived = [Arrived(Row(item.stream, receipt.raw), leases.now())]
-        absorb(hub, live, arrived, lambda _: None)
 
 
 def _store_failure(hub: Hub, lane: Lane, item: Delivery, exc: Exception, took_ms: int) -> bool:

@@ -47,14 +47,13 @@ def _ingest_batch(hub: Hub, live: Live, lane: Lane, events: Sequence[Event]) -> 
     read = _read(live, events)
 
     def finish(conn: Connection) -> None:
-        lane.hold(conn)
         inbox.finish(conn, read.done)
         for id_, error in read.unreadable.items():
             inbox.quarantine(conn, [id_], error)
         for id_, (after_s, error) in read.later.items():
             inbox.retry(conn, [id_], after_s, error)
 
-    absorb(hub, live, read.arrived, finish)
+    absorb(hub, live, read.arrived, finish, begin=lane.hold)
 
 
 def _read(live: Live, events: Sequence[Event]) -> Read:

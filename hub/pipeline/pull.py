@@ -73,12 +73,11 @@ def _absorb_page(
     batches = [rows[i : i + BATCH_MAX] for i in range(0, len(rows), BATCH_MAX)] or [[]]
 
     def advance(conn: Connection) -> None:
-        lane.hold(conn)
         checkpoints.advance(conn, live.name, stream, page.cursor, len(page.records))
 
     for batch in batches[:-1]:
-        absorb(hub, live, batch, lane.hold, quiet=quiet)
-    absorb(hub, live, batches[-1], advance, quiet=quiet)
+        absorb(hub, live, batch, begin=lane.hold, quiet=quiet)
+    absorb(hub, live, batches[-1], advance, begin=lane.hold, quiet=quiet)
 
 
 def _prefetched(pages: Iterator[Page]) -> Iterator[tuple[datetime, Page]]:

@@ -65,7 +65,11 @@ class Condition(Model):
 
 
 class Action(Model):
-    """What to write: canonical fields, with ``{field}`` filled in from the record."""
+    """What to write: canonical fields, with ``{field}`` filled in from the record.
+
+    Beside the record's own fields there are ``ref``, ``connection``, ``party``, ``origin`` and
+    ``customer.name``, ``customer.email``, ``customer.phone``.
+    """
 
     write: str = Field(pattern=r"^[^/]+/[^/]+$", description="connection/stream")
     fields: dict[str, Any]
@@ -84,6 +88,11 @@ class Rule(Model):
     if_: tuple[Condition, ...] = Field(default=(), alias="if")
     then: Action
 
+    @property
+    def kind(self) -> str:
+        """The kind of record it looks at."""
+        return self.when.partition(" ")[0]
+
     @field_validator("when")
     @classmethod
     def _known(cls, value: str) -> str:
@@ -95,14 +104,22 @@ class Rule(Model):
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A record that was written, as documents: now, before, and whose it is."""
+    """A record that was written.
+
+    Attributes:
+        after, before: its document now and as it was; a new record was not.
+        party: the party record it belongs to.
+        origin: what it was made from, when it is a copy the hub made.
+        customer: id, name, email and phone of the customer, for templates.
+    """
 
     ref: str
     kind: str
     after: Mapping[str, Any]
-    before: Mapping[str, Any] | None
-    party: str | None
-    is_copy: bool
+    before: Mapping[str, Any] | None = None
+    party: str | None = None
+    origin: str | None = None
+    customer: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,17 +176,25 @@ def decide(rules: Iterable[Rule], changes: Iterable[Seen]) -> list[Intent]:
 
 def _events(seen: Seen) -> tuple[str, ...]:
     if seen.before is None:
-        return () if seen.is_copy else ("created", "changed")
+        return () if seen.origin else ("created", "changed")
     return ("changed",)
 
 
 def _document(seen: Seen) -> dict[str, Any]:
     connection = seen.ref.partition("/")[0]
-    party = _ref_of(seen.party) if seen.party else None
-    return {**seen.after, "ref": _ref_of(seen.ref), "connection": connection, "party": party}
+    return {
+        **seen.after,
+        "ref": _ref_of(seen.ref),
+        "connection": connection,
+        "party": _ref_of(seen.party),
+        "origin": _ref_of(seen.origin),
+        "customer": seen.customer,
+    }
 
 
-def _ref_of(text: str) -> dict[str, str]:
+def _ref_of(text: str | None) -> dict[str, str] | None:
+    if text is None:
+        return None
     connection, stream, id_ = text.split("/", 2)
     return {"connection": connection, "stream": stream, "id": id_}
 
@@ -194,6 +219,10 @@ def _intent(rule: Rule, seen: Seen) -> Intent:
 
 
 def _fill(template: Any, document: Mapping[str, Any]) -> Any:
+    if isinstance(template, Mapping):
+        return {name: _fill(value, document) for name, value in template.items()}
+    if isinstance(template, list):
+        return [_fill(value, document) for value in template]
     if not isinstance(template, str):
         return template
     if whole := _PLACEHOLDER.fullmatch(template):

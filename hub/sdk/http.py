@@ -113,9 +113,22 @@ class Http:
         return body
 
     def request(
-        self, method: str, path: str, *, idempotency_key: str | None = None, **kwargs: Any
+        self,
+        method: str,
+        path: str,
+        *,
+        idempotency_key: str | None = None,
+        repeatable: bool | None = None,
+        **kwargs: Any,
     ) -> requests.Response:
         """The answer, when its status is below 400.
+
+        Args:
+            method: as in HTTP.
+            path: joined to the base, or a whole URL.
+            idempotency_key: sent along; makes a POST repeatable.
+            repeatable: True for a POST that only reads.
+            kwargs: as ``requests`` takes them: params, json, data, headers, timeout …
 
         Raises:
             AuthError: 401 or 403.
@@ -127,7 +140,8 @@ class Http:
         url = path if urlsplit(path).scheme else f"{self.base}{path}"
         if idempotency_key:
             kwargs["headers"] = {**kwargs.get("headers", {}), "Idempotency-Key": idempotency_key}
-        repeatable = method in REPEATABLE or idempotency_key is not None
+        if repeatable is None:
+            repeatable = method in REPEATABLE or idempotency_key is not None
         retrying = Retrying(
             stop=stop_after_attempt(TRIES if repeatable else 1),
             wait=_wait,

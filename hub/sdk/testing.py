@@ -12,7 +12,8 @@ What the suite has to know is data in the adapter's folder: ``examples`` of its 
 ``fixtures/*.json``. Each of those is one test; its first key tells what of:
 
     ``raw``    {raw, stream, expect}: a row becomes these records
-    ``hook``   {hook: {headers, body, received_at}, config?, rows|refs|deleted, expect?}
+    ``hook``   {hook: {headers, body, received_at}, config?, refs?, deleted?, expect?}: a request is
+               let in and says this; of its headers only those that prove the sender
     ``check``  {check: config, exchanges, raises?}
     ``pull``   {pull: stream, config?, at?, exchanges?, ids}: everything, and again from each cursor
     ``push``   {push: stream, change, config?, exchanges?, again?, receipt | raises}
@@ -492,7 +493,7 @@ class HttpContract(_Contract):
         def silence(request: requests.PreparedRequest) -> tuple[int, dict[str, str], str]:
             raise lost(f"nothing from {request.url}")
 
-        self._check(silence, errors.RemoteError)
+        self._check(silence, errors.RetryableError)
 
     def _check(self, answer: Callable[[Any], Any], error: type[Exception]) -> None:
         adapter = self.vendor.adapter()

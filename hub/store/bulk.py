@@ -10,7 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Table
+import orjson
+from sqlalchemy import Boolean, ColumnElement, Connection, Dialect, Table, Text, literal
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 
 Row = Mapping[str, Any]
 
@@ -38,10 +41,36 @@ def upsert(
     _run(conn, table, rows, f"ON CONFLICT ({', '.join(map(_q, names))}) {action}")
 
 
-def chunks(values: Iterable[str], size: int = 900) -> list[list[str]]:
-    """The values in lists no longer than what one SQLite statement takes."""
+def chunks(values: Iterable[str], size: int = 5000) -> list[list[str]]:
+    """The values in lists for ``among``; none at all when there are no values."""
     items = list(values)
     return [items[i : i + size] for i in range(0, len(items), size)]
+
+
+def among(column: ColumnElement[Any], values: Sequence[str]) -> ColumnElement[bool]:
+    """Whether a text column has one of the values.
+
+    They travel as one parameter, so that the statement is the same however many they are, and both
+    databases parse and plan it once. ``IN`` with 500 parameters takes PostgreSQL 8 times as long.
+    """
+    return _Among(column, literal(orjson.dumps(values).decode(), Text()))
+
+
+class _Among(FunctionElement[bool]):
+    type = Boolean()
+    inherit_cache = True
+
+
+@compiles(_Among, "postgresql")
+def _among_postgresql(element: _Among, compiler: Any, **kw: Any) -> str:
+    column, values = (compiler.process(clause, **kw) for clause in element.clauses)
+    return f"{column} = ANY(ARRAY(SELECT json_array_elements_text(CAST({values} AS json))))"
+
+
+@compiles(_Among, "sqlite")
+def _among_sqlite(element: _Among, compiler: Any, **kw: Any) -> str:
+    column, values = (compiler.process(clause, **kw) for clause in element.clauses)
+    return f"{column} IN (SELECT value FROM json_each({values}))"
 
 
 def _run(conn: Connection, table: Table, rows: Sequence[Row], conflict: str) -> None:
@@ -69,7 +98,7 @@ def _statement(table: Table, names: tuple[str, ...], conflict: str, dialect: Dia
     if dialect.name == "sqlite":
         marks = ", ".join("?" * len(names))
         return f"{into} VALUES ({marks}) {conflict}"
-    arrays = ", ".join(f"%s::{_array_type(table, name, dialect)}" for name in names)
+    arrays = ", ".join(f"%b::{_array_type(table, name, dialect)}" for name in names)
     return f"{into} SELECT * FROM unnest({arrays}) {conflict}"
 
 

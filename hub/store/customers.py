@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 import orjson
-from sqlalchemy import Connection, delete, func, select, tuple_, update
+from sqlalchemy import Connection, delete, select, text, update
 
 from hub.identity.resolve import HOLDERS_MAX, Evidence, Key, Resolution, Verdict
 from hub.models import Level
@@ -16,13 +16,29 @@ from hub.store.schema import customer, decision, identifier, link
 WAVES_MAX = 25
 """How often the circle of evidence is widened; a longer chain is cut and told in the log."""
 
+# The first holders of each key by index, never all of a value that thousands share.
+_HOLDERS = {
+    "postgresql": """
+        SELECT k.key ->> 0, k.key ->> 1, i.ref
+        FROM json_array_elements(CAST(:keys AS json)) k(key)
+        CROSS JOIN LATERAL (
+            SELECT ref FROM identifier WHERE type = k.key ->> 0 AND value = k.key ->> 1
+            ORDER BY ref LIMIT :most) i""",
+    "sqlite": """
+        SELECT i.type, i.value, i.ref FROM json_each(:keys) k
+        CROSS JOIN identifier i ON i.rowid IN (
+            SELECT rowid FROM identifier
+            WHERE type = json_extract(k.value, '$[0]') AND value = json_extract(k.value, '$[1]')
+            ORDER BY ref LIMIT :most)""",
+}
+
 
 def replace_evidence(conn: Connection, items: Sequence[Evidence], gone: Iterable[str]) -> set[Key]:
     """Store what these party records know now; the keys they knew before."""
     refs = sorted({item.ref for item in items} | set(gone))
     before: set[Key] = set()
     for chunk in bulk.chunks(refs):
-        old = delete(identifier).where(identifier.c.ref.in_(chunk))
+        old = delete(identifier).where(bulk.among(identifier.c.ref, chunk))
         returned = conn.execute(old.returning(identifier.c.type, identifier.c.value))
         before |= {(type_, value) for type_, value in returned}
     rows = [
@@ -71,7 +87,7 @@ def _companions(conn: Connection, refs: Iterable[str]) -> set[str]:
     """All party records of the customers these belong to."""
     found: set[str] = set()
     for chunk in bulk.chunks(refs):
-        theirs = select(link.c.customer_id).where(link.c.ref.in_(chunk))
+        theirs = select(link.c.customer_id).where(bulk.among(link.c.ref, chunk))
         found.update(
             conn.execute(select(link.c.ref).where(link.c.customer_id.in_(theirs))).scalars()
         )
@@ -79,36 +95,15 @@ def _companions(conn: Connection, refs: Iterable[str]) -> set[str]:
 
 
 def _holders(conn: Connection, keys: Iterable[Key], changed: Iterable[str]) -> set[str]:
-    keys, changed = sorted(keys), set(changed)
-    found: set[str] = set()
-    for at in range(0, len(keys), 400):
-        pair = tuple_(identifier.c.type, identifier.c.value)
-        chosen = pair.in_(keys[at : at + 400])
-        ranked = (
-            select(
-                identifier.c.type,
-                identifier.c.value,
-                identifier.c.ref,
-                func.row_number()
-                .over(
-                    partition_by=(identifier.c.type, identifier.c.value), order_by=identifier.c.ref
-                )
-                .label("n"),
-            )
-            .where(chosen)
-            .subquery()
-        )
-        limit = HOLDERS_MAX + len(changed) + 1
-        rows = conn.execute(
-            select(ranked.c.type, ranked.c.value, ranked.c.ref).where(ranked.c.n <= limit)
-        )
-        by_key: dict[Key, list[str]] = defaultdict(list)
-        for type_, value, ref in rows:
-            by_key[type_, value].append(ref)
-        for refs in by_key.values():
-            if sum(ref not in changed for ref in refs) <= HOLDERS_MAX:
-                found.update(refs)
-    return found
+    wanted, changed = sorted(keys), set(changed)
+    if not wanted:
+        return set()
+    by_key: dict[Key, list[str]] = defaultdict(list)
+    values = {"keys": orjson.dumps(wanted).decode(), "most": HOLDERS_MAX + len(changed) + 1}
+    for type_, value, ref in conn.execute(text(_HOLDERS[conn.dialect.name]), values):
+        by_key[type_, value].append(ref)
+    few = (refs for refs in by_key.values() if sum(r not in changed for r in refs) <= HOLDERS_MAX)
+    return {ref for refs in few for ref in refs}
 
 
 def evidence(conn: Connection, refs: Iterable[str]) -> dict[str, Evidence]:
@@ -117,7 +112,7 @@ def evidence(conn: Connection, refs: Iterable[str]) -> dict[str, Evidence]:
     keys: dict[str, dict[Key, Level]] = defaultdict(dict)
     wanted = set(refs)
     for chunk in bulk.chunks(wanted):
-        for row in conn.execute(select(identifier).where(identifier.c.ref.in_(chunk))):
+        for row in conn.execute(select(identifier).where(bulk.among(identifier.c.ref, chunk))):
             keys[row.ref][row.type, row.value] = Level(row.level)
             found[row.ref] = Evidence(row.ref, row.kind, row.name_key, keys[row.ref])
     for ref in wanted - found.keys():  # linked, without any identifier
@@ -129,7 +124,9 @@ def links(conn: Connection, refs: Iterable[str]) -> dict[str, str]:
     """Party record → customer, where there is one."""
     found: dict[str, str] = {}
     for chunk in bulk.chunks(refs):
-        rows = conn.execute(select(link.c.ref, link.c.customer_id).where(link.c.ref.in_(chunk)))
+        rows = conn.execute(
+            select(link.c.ref, link.c.customer_id).where(bulk.among(link.c.ref, chunk))
+        )
         found.update((row.ref, row.customer_id) for row in rows)
     return found
 
@@ -141,7 +138,7 @@ def verdicts(conn: Connection, refs: Iterable[str]) -> list[Verdict]:
     for chunk in bulk.chunks(refs):
         rows = conn.execute(
             select(decision.c.verb, decision.c.a, decision.c.b)
-            .where(spoken, decision.c.a.in_(chunk))
+            .where(spoken, bulk.among(decision.c.a, chunk))
             .order_by(decision.c.id)
         )
         newest.update({(a, b): Verdict(verb, a, b) for verb, a, b in rows})
@@ -158,7 +155,7 @@ def apply(conn: Connection, found: Resolution, gone: Iterable[str], actor: str) 
     )
     lost = links(conn, gone)
     for chunk in bulk.chunks(lost):
-        conn.execute(delete(link).where(link.c.ref.in_(chunk)))
+        conn.execute(delete(link).where(bulk.among(link.c.ref, chunk)))
     bulk.upsert(
         conn, link, [{"ref": ref, "customer_id": id_} for ref, id_ in sorted(found.links.items())]
     )

@@ -164,7 +164,7 @@ def copies(conn: Connection, refs: Sequence[str]) -> dict[str, str]:
                 select(binding.c.external_id, binding.c.subject).where(
                     binding.c.connection == connection,
                     binding.c.stream == stream,
-                    binding.c.external_id.in_(chunk),
+                    bulk.among(binding.c.external_id, chunk),
                 )
             )
             found.update((f"{connection}/{stream}/{row[0]}", row[1]) for row in rows)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, delete, text
+from sqlalchemy import Connection, delete, select, text
 
 from hub.models import KINDS, PARTY_KINDS
 from hub.models.normalise import search_keys
@@ -107,9 +107,26 @@ def save(conn: Connection, profiles: Sequence[Profile], gone: Iterable[str]) -> 
     ]
     bulk.upsert(conn, profile, rows)
     for chunk in bulk.chunks(gone):
-        conn.execute(delete(profile).where(profile.c.customer_id.in_(chunk)))
+        conn.execute(delete(profile).where(bulk.among(profile.c.customer_id, chunk)))
 
 
 def _search(p: Profile) -> str:
     names = dict.fromkeys(member.name for member in p.members if member.name)
     return "\n".join(search_keys(name) for name in names)
+
+
+def brief(conn: Connection, ids: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Id, name, first e-mail and first phone of these customers, by id."""
+    found: dict[str, dict[str, str]] = {}
+    for chunk in bulk.chunks(set(ids)):
+        query = select(profile.c.customer_id, profile.c.name, profile.c.document)
+        for row in conn.execute(query.where(bulk.among(profile.c.customer_id, chunk))):
+            contacts = orjson.loads(row.document).get("contacts", [])
+            first = {c["type"]: c["value"] for c in reversed(contacts)}
+            found[row.customer_id] = {
+                "id": row.customer_id,
+                "name": row.name,
+                "email": first.get("email", ""),
+                "phone": first.get("phone", ""),
+            }
+    return found

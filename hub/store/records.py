@@ -23,6 +23,9 @@ from hub.store.schema import EPOCH, history, mapping, raw, record, ref, seen
 HOPS_MAX = 6
 """How far a party is handed on along references: message → ticket → origin → sender, and spare."""
 
+ORIGIN = "origin"
+"""The reference of a copy the hub made to what it was made from."""
+
 Payload = dict[str, Any]
 
 
@@ -97,7 +100,7 @@ def known(conn: Connection, refs: Iterable[str], *, lock: bool = False) -> dict[
     query = select(raw.c.ref, raw.c.hash, raw.c.version, raw.c.seen_at, raw.c.deleted_at)
     found: dict[str, Known] = {}
     for chunk in bulk.chunks(sorted(set(refs))):
-        chosen = query.where(raw.c.ref.in_(chunk)).order_by(raw.c.ref)
+        chosen = query.where(bulk.among(raw.c.ref, chunk)).order_by(raw.c.ref)
         for row in conn.execute(chosen.with_for_update() if lock else chosen):
             found[row.ref] = Known(row.hash, row.version, row.seen_at, row.deleted_at is not None)
     return found
@@ -127,7 +130,7 @@ def _keep_history(conn: Connection, refs: Sequence[str], now: datetime) -> None:
     for chunk in bulk.chunks(refs):
         old = conn.execute(
             select(raw.c.ref, raw.c.version, raw.c.seen_at, raw.c.payload).where(
-                raw.c.ref.in_(chunk)
+                bulk.among(raw.c.ref, chunk)
             )
         )
         rows = [
@@ -178,7 +181,7 @@ def _old(conn: Connection, parents: Iterable[str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     columns = (record.c.ref, record.c.kind, record.c.document, record.c.party, record.c.deleted_at)
     for chunk in bulk.chunks(parents):
-        rows = conn.execute(select(*columns).where(record.c.parent.in_(chunk)))
+        rows = conn.execute(select(*columns).where(bulk.among(record.c.parent, chunk)))
         found.update({row["ref"]: row for row in rows.mappings()})
     return found
 
@@ -204,7 +207,10 @@ def _write(
     ]
     bulk.upsert(conn, record, rows)
     for chunk in bulk.chunks(name for name in cut_of if name in old):
-        conn.execute(delete(ref).where(ref.c.source.in_(chunk)))
+        theirs = bulk.among(ref.c.source, chunk) & (
+            ref.c.field != ORIGIN
+        )  # ours outlives their changes
+        conn.execute(delete(ref).where(theirs))
     bulk.insert_new(conn, ref, [row for r, _ in cut_of.values() for row in _refs(r)])
 
 
@@ -224,7 +230,7 @@ def add_ref(conn: Connection, source: str, field: str, target: str, rank: int) -
 
 def _close(conn: Connection, names: Sequence[str]) -> None:
     for chunk in bulk.chunks(names):
-        gone = update(record).where(record.c.ref.in_(chunk))
+        gone = update(record).where(bulk.among(record.c.ref, chunk))
         conn.execute(gone.values(deleted_at=leases.now(), is_open=False))
 
 
@@ -262,7 +268,9 @@ def _parties(conn: Connection, names: Iterable[str]) -> dict[str, tuple[str | No
     found: dict[str, tuple[str | None, str]] = {}
     for chunk in bulk.chunks(names):
         rows = conn.execute(
-            select(record.c.ref, record.c.party, record.c.parent).where(record.c.ref.in_(chunk))
+            select(record.c.ref, record.c.party, record.c.parent).where(
+                bulk.among(record.c.ref, chunk)
+            )
         )
         found.update({row.ref: (row.party, row.parent) for row in rows})
     return found
@@ -275,7 +283,7 @@ def _wanted(conn: Connection, names: Iterable[str]) -> dict[str, str]:
         rows = conn.execute(
             select(ref.c.source, record.c.party)
             .join(record, record.c.ref == ref.c.target)
-            .where(ref.c.source.in_(chunk), ref.c.rank.is_not(None))
+            .where(bulk.among(ref.c.source, chunk), ref.c.rank.is_not(None))
             .where(record.c.party.is_not(None), record.c.deleted_at.is_(None))
             .order_by(ref.c.source, ref.c.rank.desc())
         )
@@ -287,7 +295,7 @@ def _referrers(conn: Connection, names: Iterable[str]) -> set[str]:
     found: set[str] = set()
     for chunk in bulk.chunks(names):
         rows = conn.execute(
-            select(ref.c.source).where(ref.c.target.in_(chunk), ref.c.rank.is_not(None))
+            select(ref.c.source).where(bulk.among(ref.c.target, chunk), ref.c.rank.is_not(None))
         )
         found.update(rows.scalars())
     return found
@@ -326,7 +334,7 @@ def load(conn: Connection, refs: Iterable[str]) -> dict[str, Record]:
     for chunk in bulk.chunks(refs):
         rows = conn.execute(
             select(record.c.ref, record.c.kind, record.c.document).where(
-                record.c.ref.in_(chunk), record.c.deleted_at.is_(None)
+                bulk.among(record.c.ref, chunk), record.c.deleted_at.is_(None)
             )
         )
         for row in rows:

@@ -82,7 +82,7 @@ def requires(*roles: str, card_token: bool = False) -> Callable[[View], View]:
         def guarded(*args: Any, **kwargs: Any) -> Any:
             asking = _card_caller() if card_token and "t" in request.args else _known_caller()
             if asking is None:
-                return _who_are_you()
+                return _who_are_you(by_link=card_token and "t" in request.args)
             if asking.role not in roles:
                 abort(403, "Your role does not allow this.")
             g.caller = asking
@@ -183,9 +183,9 @@ def _card_signer() -> URLSafeTimedSerializer:
     return URLSafeTimedSerializer(keys, salt="card")
 
 
-def _who_are_you() -> Response:
+def _who_are_you(*, by_link: bool) -> Response:
     is_page = not request.path.startswith("/api/")
-    if is_page and "t" not in request.args and request.method in SAFE_METHODS:
+    if is_page and not by_link and request.method in SAFE_METHODS:
         here = request.full_path.rstrip("?")
         return redirect(url_for("pages.sign_in", next=here if here != "/" else None))
     if is_page:

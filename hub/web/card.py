@@ -14,7 +14,7 @@ from flask_babel import ngettext
 from sqlalchemy import Connection
 from werkzeug.wrappers import Response
 
-from hub.models import InvoiceStatus
+from hub.models import InvoiceStatus, Level
 from hub.profiles.build import SHOWN, fact_of
 from hub.profiles.document import Contact, Fact, Profile
 from hub.store import read
@@ -111,7 +111,15 @@ def why() -> Response:
 def install(app: Flask) -> None:
     """Add the card."""
     app.register_blueprint(blueprint)
-    app.jinja_env.globals.update(card_url=card_url)
+    app.jinja_env.globals.update(card_url=card_url, shown_name=shown_name)
+
+
+def shown_name(p: Profile) -> str:
+    """What to call a customer: by name, else by how to reach them."""
+    if p.name:
+        return p.name.value
+    first = next(iter(sorted(p.contacts, key=_contact_rank)), None)
+    return formats.contact(first.type, first.value) if first else str(_("Nameless"))
 
 
 def card_url(view: str, customer_id: str, **more: str) -> str:
@@ -205,9 +213,10 @@ def _nobody() -> Response:
     return make_response(page, 404)
 
 
-def _contact_rank(contact: Contact) -> tuple[int, str]:
+def _contact_rank(contact: Contact) -> tuple[int, int]:
     known = contact.type in CONTACT_ORDER
-    return CONTACT_ORDER.index(contact.type) if known else len(CONTACT_ORDER), contact.level.value
+    place = CONTACT_ORDER.index(contact.type) if known else len(CONTACT_ORDER)
+    return place, list(Level).index(contact.level)
 
 
 def is_overdue(fact: Fact) -> bool:

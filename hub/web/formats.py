@@ -14,6 +14,7 @@ from flask import Flask
 from flask_babel import get_locale, get_timezone
 from flask_babel import gettext as _
 
+from hub.models import Address
 from hub.store import read
 
 # Minor digits by ISO 4217 where they are not 2. CLDR's differ: it says how prices are shown.
@@ -71,7 +72,7 @@ def age(at: datetime) -> str:
     distance = at - now()
     if abs(distance) < JUST_NOW:
         return str(_("just now"))
-    return format_timedelta(distance, add_direction=True, threshold=1.2, locale=locale())
+    return format_timedelta(distance, add_direction=True, locale=locale())
 
 
 def span(seconds: int) -> str:
@@ -152,6 +153,15 @@ def address_link(type_: str, value: str) -> str:
     return "mailto:" + value if type_ == "email" else ""
 
 
+def postal(address: Address) -> str:
+    """An address on one line: from the large to the small in Chinese, the other way elsewhere."""
+    a = address
+    parts = [a.street, a.city, a.region, a.postal_code, a.country]
+    if any("一" <= sign <= "鿿" for sign in a.street + a.city):
+        return " ".join(filter(None, (a.country, a.region, a.city, a.street, a.postal_code)))
+    return ", ".join(filter(None, parts))
+
+
 def language_name(tag: str) -> str:
     """``zh-CN`` as 中文 (中国)."""
     try:
@@ -169,6 +179,6 @@ def install(app: Flask) -> None:
     """Give the templates these filters."""
     app.jinja_env.filters.update(
         age=age, span=span, when=when, clock=clock, on=on, money=money, number=number,
-        language_name=language_name, initial=initial, instant=instant, day=day,
+        language_name=language_name, postal=postal, initial=initial, instant=instant, day=day,
     )  # fmt: skip
     app.jinja_env.globals.update(contact=contact, address_link=address_link, today=today, now=now)

@@ -25,7 +25,7 @@ _SPOKEN = {"zh-CN": "zh_CN", "zh": "zh_CN", "en": "en"}
 
 class _Catalogues(Domain):  # type: ignore[misc]  # flask-babel publishes no types
     def get_translations(self) -> NullTranslations:
-        return catalogue(str(get_locale()))
+        return catalogue(language())
 
 
 @cache
@@ -66,12 +66,12 @@ def install(app: Flask) -> None:
         timezone_selector=lambda: hub().timezone,
     )
     babel.domain_instance = _Catalogues()
-    app.jinja_env.globals.update(get_locale=get_locale, languages=LANGUAGES, switched=_switched)
+    app.jinja_env.globals.update(language=language, languages=LANGUAGES, switched=_switched)
 
 
-def html_language() -> str:
-    """The language as HTML writes it."""
-    return str(get_locale()).replace("_", "-")
+def language() -> str:
+    """The code of the reader's language; Babel's own name for it may be longer."""
+    return "zh_CN" if get_locale().language == "zh" else "en"
 
 
 def _switched(language: str) -> dict[str, Any]:

@@ -24,12 +24,13 @@ _SURE_NUMBER = re.compile(
 _SECRET_TYPES = frozenset({"phone", "fax", "mobile"})
 _IDS = frozenset({"id", "customer_id", "other_id", "ref", "a", "b"})
 _NUMBERS = frozenset({"number", "reference", "serial_number", "product_sn"})
+_NUMBERED = frozenset({"Order", "Invoice", "Contract"})  # their summary is their number
 _PLAIN = frozenset({"connection", "mapping_version", "next"})
 
 
 def masked(value: Any) -> Any:
     """A JSON document with its phones and mail addresses hidden."""
-    return _masked(value, "", in_call=False)
+    return _masked(value, "", "")
 
 
 def mask_text(text: str) -> str:
@@ -45,25 +46,25 @@ def mask_phone(phone: str) -> str:
     return f"{phone[:kept]}{'*' * (len(phone) - kept - 2)}{phone[-2:]}"
 
 
-def _masked(value: Any, key: str, *, in_call: bool) -> Any:
+def _masked(value: Any, key: str, kind: str) -> Any:
     if isinstance(value, dict):
-        in_call = in_call or value.get("kind") == "Call"
+        kind = str(value.get("kind", kind))
         if isinstance(value.get("type"), str) and isinstance(value.get("value"), str):
             value = {**value, "value": _mask_typed(value["type"], value["value"])}
-        return {k: _masked(v, k, in_call=in_call) for k, v in value.items()}
+        return {k: _masked(v, k, kind) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_masked(item, key, in_call=in_call) for item in value]
+        return [_masked(item, key, kind) for item in value]
     if isinstance(value, str):
-        return _rule(key, in_call=in_call)(value)
+        return _rule(key, kind)(value)
     return value
 
 
-def _rule(key: str, *, in_call: bool) -> Callable[[str], str]:
+def _rule(key: str, kind: str) -> Callable[[str], str]:
+    """How a string is hidden, by its field and the kind of record it stands in."""
     if key in _PLAIN or key.endswith(("_at", "_on")):
         return str
-    if key in _IDS or (key in _NUMBERS and not in_call):
-        return _mask_id
-    return mask_text
+    is_number = key in _NUMBERS or (key == "summary" and kind in _NUMBERED)
+    return _mask_id if key in _IDS or (is_number and kind != "Call") else mask_text
 
 
 def _mask_typed(type_: str, value: str) -> str:

@@ -13,6 +13,9 @@ from flask import Blueprint, Flask, Response, current_app
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from hub.settings import Settings
+from hub.store.crypto import new_key
+from hub.store.db import Database
 from hub.web.api import Operation, Query
 from hub.web.problems import MEDIA_TYPE, Problem
 
@@ -37,8 +40,16 @@ def install(app: Flask) -> None:
     app.register_blueprint(blueprint)
 
 
+def standalone() -> bytes:
+    """The document of this version, as docs/openapi.json keeps it; needs no settings."""
+    from hub.web.app import create_app  # it imports us
+
+    settings = Settings.model_construct(secret_keys=[new_key()])
+    return text(create_app(settings, Database("sqlite:///:memory:")))
+
+
 def text(app: Flask) -> bytes:
-    """The document as it is served and kept in docs/."""
+    """The document of an application, as it is served."""
     order = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
     return orjson.dumps(describe(app), option=order)
 

@@ -40,12 +40,14 @@ def home() -> str:
     with hub().database.read() as conn:
         page = lookup.typed_page(conn, typed, SHOWN, after)
         connected = read.connections(conn)
+        count = 0 if typed else read.customer_count(conn)
     return render_template(
         "home.html",
         typed=typed,
         rows=[lookup.summary(row, caller()) for row in page.items],
         next=lookup.cursor("home", page.next),
         connections=connected,
+        count=count,
         caller=caller(),
     )
 

@@ -170,7 +170,7 @@ def listener() -> Iterator[tuple[str, queue.Queue[tuple[str, bytes]]]]:
     heard: queue.Queue[tuple[str, bytes]] = queue.Queue()
 
     class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:  # noqa: N802 (the server looks for this name)
+        def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             heard.put((self.headers["X-Roundup-Signature"], body))
             self.send_response(202)

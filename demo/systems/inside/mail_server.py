@@ -22,8 +22,11 @@ from pathlib import Path
 from typing import Any
 
 import pymap.backend.maildir as backend
+import pymap.backend.maildir.mailbox as storage
 from aiosmtpd.smtp import SMTP, Envelope
 from pymap.backend.maildir import Config, Identity, Login, Maildir, MaildirBackend
+from pymap.backend.maildir.mailbox import MailboxData
+from pymap.backend.maildir.uidlist import UidList
 from pymap.concurrent import Subsystem
 from pymap.imap import IMAPService
 from pymap.user import UserMetadata
@@ -39,6 +42,27 @@ class ExactMaildir(Maildir):
     def get_message(self, key: str) -> bytes:
         """The letter as it came in, with the line ends IMAP wants."""
         return re.sub(rb"\r?\n", b"\r\n", self.get_bytes(key))
+
+
+class CopyingMailbox(MailboxData):
+    """A mailbox whose COPY takes the letter along; pymap 0.36 stores an empty one."""
+
+    async def copy(self, uid: int, destination: Any, *, recent: bool = False) -> int | None:
+        """Copy a letter, and return the UID that it has there."""
+        new_uid: int | None = await super().copy(uid, destination, recent=recent)
+        if new_uid is not None:
+            own, copied = await self.key_of(uid), await destination.key_of(new_uid)
+            destination.file_of(copied).write_bytes(self.file_of(own).read_bytes())
+        return new_uid
+
+    async def key_of(self, uid: int) -> str:
+        """The Maildir key of a letter."""
+        async with UidList.with_read(self._path) as uids:
+            return str(uids.get(uid).key)
+
+    def file_of(self, key: str) -> Path:
+        """The file of a letter, wherever its flags have moved it."""
+        return Path(self._path) / str(self._maildir._lookup(key))
 
 
 class Mailboxes(Login):
@@ -147,7 +171,7 @@ def main() -> None:
     time.tzset()
     for lock in Path(home).rglob("*.lock"):  # left by a killed server
         lock.unlink()
-    backend.Maildir = ExactMaildir
+    backend.Maildir, storage.MailboxData = ExactMaildir, CopyingMailbox
     asyncio.run(serve(Path(home), int(imap_port), int(smtp_port), os.environ["MAILBOX_PASSWORD"]))
 
 

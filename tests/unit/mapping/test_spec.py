@@ -59,7 +59,8 @@ def test_the_version_is_that_of_the_content() -> None:
     ("line", "fault"),
     [
         ("  subjct: a", 'unknown field "subjct"; did you mean "subject"?'),
-        ("  ref: a", 'unknown field "ref"'),
+        ("  ref: a", '"ref" is not given in "fields:"'),
+        ("  occurred_at: a", '"occurred_at" is not given in "fields:"'),
         ("  tags: a | splitt", 'unknown transform "splitt"; did you mean "split"?'),
         ("  status: {path: s, values: {a: nw}}", 'unknown status "nw"; did you mean "new"?'),
         ("  status: {path: s, values: {a: 3}}", "3 does not fit status"),
@@ -81,7 +82,7 @@ def test_the_version_is_that_of_the_content() -> None:
         ("  assignee: user_id | money CNY", "assignee takes no Money"),
         ("  assignee: [a, b]", "assignee takes no list of entries"),
         ("  assignee: {fields: {a: b}}", "assignee has no parts"),
-        ("  tags: {path: a, values: {b: c}}", "tags is a list"),
+        ("  tags: {path: a, values: {b: [c]}}", "tags is a list"),
         ("  tags: {each: a, path: b, valus: {}}", 'unknown key "valus"; did you mean "values"?'),
         ("  tags: !x a", "the tag !x"),
         ("  tags: a\n  tags: b", '"tags" is given twice'),
@@ -111,7 +112,7 @@ def test_the_version_is_that_of_the_content() -> None:
 def test_one_fault(line: str, fault: str) -> None:
     at = (HEAD + line).count("\n") + 1
     found = faults(HEAD + line)
-    assert len(found) == 1
+    assert [told for told in found if not told.startswith(f"t.yaml:{at}: ")] == []
     assert found[0].startswith(f"t.yaml:{at}: {fault}")
 
 
@@ -123,7 +124,7 @@ def test_one_fault(line: str, fault: str) -> None:
         ("a: b\n c: [", "t.yaml:2: not valid YAML: mapping values are not allowed here"),
         ("a: b\nc: \x01", "t.yaml:2: not valid YAML: a forbidden character"),
         ('a: "\\U99999999"', "t.yaml:1: not valid YAML: a malformed escape"),
-        ("[" * 2000, "t.yaml:1: nested too deeply"),
+        ("[" * 1000, "t.yaml:1: nested too deeply"),
         ("a: b\n---\nc: d", "t.yaml:2: not valid YAML: but found another document"),
     ],
 )
@@ -171,7 +172,7 @@ def test_the_model_needs_what_it_needs() -> None:
     assert faults("from: v/t\nto: Ticket\nkey: id\nfields:\n  status: s\n") == [
         't.yaml:4: "subject" is missing'
     ]
-    assert faults("from: v/t\nto: Ticket\nkey: id\n") == ['t.yaml:1: "fields" is no table']
+    assert faults("from: v/t\nto: Ticket\nkey: id\n") == ['t.yaml:1: "fields" is missing']
 
 
 def test_a_kind_must_be_tellable() -> None:
@@ -180,18 +181,16 @@ def test_a_kind_must_be_tellable() -> None:
 
 
 def test_aliases_are_refused() -> None:
-    assert faults(HEAD + "  tags: &a x\n  assignee: *a") == ["t.yaml:7: an alias"]
+    assert faults(HEAD + "  tags: &a x\n  assignee: *a")[0] == "t.yaml:7: an alias"
     assert faults("a: &a [*a]")
 
 
 def test_contact_points_must_be_written_out() -> None:
-    text = "from: v/p\nto: Person\nkey: id\nfields:\n  contact_points:\n    - {}\n"
-    assert faults(text.format("phone")) == [
-        't.yaml:6: give either "path" or "value"',
-        't.yaml:6: "type" is missing',
-    ]
-    assert faults(text.format("{type: Phone, path: a}"))[0].startswith("t.yaml:6: 'Phone' does not")
-    assert faults(text.format("{type: phone, path: a, level: sure}")) == [
+    head = "from: v/p\nto: Person\nkey: id\nfields:\n  contact_points:\n    - "
+    assert faults(head + "phone") == ["t.yaml:6: contact_points has parts"]
+    assert faults(head + "{path: phone}") == ['t.yaml:6: "type" is missing']
+    assert faults(head + "{type: Phone, path: a}") == ["t.yaml:6: 'Phone' does not fit type"]
+    assert faults(head + "{type: phone, path: a, level: sure}") == [
         't.yaml:6: unknown level "sure"'
     ]
 
@@ -216,7 +215,7 @@ push: {subject: null, status: {path: state}}
             "custom_fields": [{"id": 7, "value": "S"}],
         }
         ticket = to_canonical(mapping, raw, connection="c")[0]
-        assert (ticket.status, ticket.product_sn) == ("closed", "S")  # type: ignore[attr-defined]
+        assert (ticket.status, ticket.product_sn) == ("closed", "S")
         assert to_canonical(mapping, raw | {"status": "hold"}, connection="c")
         assert mapping.owners == {"requester": "crm"}
         assert "subject" not in mapping.writable
@@ -227,17 +226,17 @@ push: {subject: null, status: {path: state}}
         mapping = load(TICKETS, name="t", overlay=over)
         raw = {"id": 1, "subject": "x", "status": "?", "labels": [{"name": "a"}]}
         ticket = to_canonical(mapping, raw, connection="c")[0]
-        assert (ticket.status, ticket.tags) == ("open", ("a",))  # type: ignore[attr-defined]
+        assert (ticket.status, ticket.tags) == ("open", ("a",))
         back = "fields: {status: {path: s, values: {a: solved}}}"
         again = load(mapping.text, name="t", overlay=back)
         ticket = to_canonical(again, {"id": 1, "subject": "x", "s": "a"}, connection="c")[0]
-        assert ticket.status == "solved"  # type: ignore[attr-defined]
+        assert ticket.status == "solved"
 
     def test_a_list_may_get_an_owner(self) -> None:
         mapping = load(PARTIES, name="p", overlay="fields: {contact_points: {owner: crm}}")
         assert mapping.owners == {"owner": "erp", "contact_points": "crm"}
         raw = {"id": 1, "phone": "139"}
-        assert len(to_canonical(mapping, raw, connection="c")[0].contact_points) == 1  # type: ignore[attr-defined]
+        assert len(to_canonical(mapping, raw, connection="c")[0].contact_points) == 1
 
     def test_its_faults_name_its_own_file(self) -> None:
         over = "# site\nfields:\n  status:\n    values: {spam: clsed}\n  colour: x\n"

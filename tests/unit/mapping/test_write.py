@@ -41,10 +41,10 @@ def test_nested_places_and_list_items() -> None:
 def test_two_items_of_one_list() -> None:
     mapping = ticket_spec(
         "description: d",
-        more="push: {subject: f[id=1].value, description: f[id=2].value, assignee: f[id=1].by}\n",
+        more="push: {subject: 'f[id=1].v', description: 'f[id=2].v', assignee: 'f[id=1].by'}\n",
     )
     assert write(mapping, subject="s", description="d", assignee="a") == {
-        "f": [{"id": 1, "value": "s", "by": "a"}, {"id": 2, "value": "d"}]
+        "f": [{"id": 1, "v": "s", "by": "a"}, {"id": 2, "v": "d"}]
     }
 
 

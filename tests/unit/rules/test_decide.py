@@ -22,7 +22,8 @@ def seen(
     *,
     is_copy: bool = False,
 ) -> Seen:
-    return Seen("mail/messages/1", kind, after, before, "mail/addresses/a@b.cn", is_copy)
+    origin = "shop/orders/1" if is_copy else None
+    return Seen("mail/messages/1", kind, after, before, "mail/addresses/a@b.cn", origin)
 
 
 def test_a_matching_change_becomes_one_intent() -> None:
