@@ -116,7 +116,7 @@ def _report(stage: Stage, systems: tuple[System, ...]) -> dict[str, Any]:
     status = stage.hub.status()
     rows: dict[str, int] = {}
     for stream in status["streams"]:
-        rows[stream["connection"]] = rows.get(stream["connection"], 0) + stream["rows"]
+        rows[stream["connection"]] = rows.get(stream["connection"], 0) + stream["records"]
     names = {"tryton": "erp", "roundup": "desk", "mailbox": "mail"}
     hero = stage.hub.customer(phone=HERO_PHONE) or {}
     return {
@@ -183,11 +183,12 @@ def _print_profile(hero: dict[str, Any]) -> None:
         for fact in hero.get(facts, ())[:6]:
             where = fact["source"]["connection"]
             kind = fact["kind"] if title == "timeline" else ""
-            say(f"  {title:<9} {kind:<8} {fact['summary'][:34]:<36} {fact['status']:<10} [{where}]")
+            say(
+                f"  {title:<9} {kind:<8} {fact['summary'][:34]:<36} {fact.get('status', ''):<10} [{where}]"
+            )
     members = {m["source"]["connection"] for m in hero["members"]}
-    say(
-        f"  {len(hero['members'])} records from {len(members)} systems: {', '.join(sorted(members))}"
-    )
+    named = ", ".join(sorted(members))
+    say(f"  {len(hero['members'])} records from {len(members)} systems: {named}")
 
 
 def _stay(stage: Stage) -> None:

@@ -22,7 +22,7 @@ from hub.errors import ConfigError, HubError
 from hub.pipeline import listen
 from hub.registry import Hub, apply, check_settings
 from hub.settings import Settings, settings
-from hub.store import checkpoints, connections, inbox, outbox, quarantine, read
+from hub.store import checkpoints, connections, inbox, outbox, quarantine, read, records
 from hub.store.migrate import is_current, migrate
 
 RESTART_S = 1.0
@@ -86,7 +86,10 @@ def status(*, as_json: bool) -> None:
     with opened() as hub, hub.database.read() as conn:
         found: dict[str, Any] = {
             "connections": connections.overview(conn),
-            "streams": checkpoints.every(conn),
+            "streams": [
+                {**row, "records": records.count(conn, row["connection"], row["stream"])}
+                for row in checkpoints.every(conn)
+            ],
             "inbox": _counts(inbox.counts(conn)),
             "deliveries": _counts(outbox.counts(conn)),
             "quarantine": [
@@ -99,7 +102,7 @@ def status(*, as_json: bool) -> None:
         return
     out.print(f"[bold]customers[/bold] {found['customers']}")
     show(found["connections"], ("name", "adapter", "state", "reason"), as_json=False)
-    streams = ("connection", "stream", "rows", "completed_at", "due_at", "error")
+    streams = ("connection", "stream", "records", "completed_at", "due_at", "error")
     show(found["streams"], streams, as_json=False)
     for queue in ("inbox", "deliveries", "quarantine"):
         if found[queue]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 import zstandard
-from sqlalchemy import Connection, bindparam, delete, select, update
+from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from hub.models import KINDS, OPEN_STATUSES, PARTY_KINDS, Record, Ticket
 from hub.store import bulk, leases
@@ -144,6 +144,13 @@ def _keep_history(conn: Connection, refs: Sequence[str], now: datetime) -> None:
             for row in old
         ]
         bulk.insert(conn, history, rows)
+
+
+def count(conn: Connection, connection: str, stream: str) -> int:
+    """How many raw rows of a stream there are at the source, as far as the hub knows."""
+    of_stream = raw.c.ref.between(f"{connection}/{stream}/", f"{connection}/{stream}0")
+    query = select(func.count()).select_from(raw).where(of_stream, raw.c.deleted_at.is_(None))
+    return conn.execute(query).scalar_one()
 
 
 def drop_history(conn: Connection, before: datetime, limit: int = 10_000) -> int:
