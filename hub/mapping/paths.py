@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import jmespath
 from jmespath.exceptions import JMESPathError
+from jmespath.visitor import TreeInterpreter
 
 from hub.errors import MappingError, MappingSpecError
 from hub.mapping.source import unknown
@@ -325,20 +326,23 @@ def _same_word(value: Any, wanted: str) -> bool:
 # JMESPath
 
 
+_INTERPRETER = TreeInterpreter()  # keeps nothing between visits; making one costs as much as one
+
+
 def _compile_jmespath(path: str, scope: Scope) -> Read:
     of_row = path.startswith("$.")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # deprecated JMESPath is no JMESPath
-            compiled = jmespath.compile(path.removeprefix("$."))
+            tree = jmespath.compile(path.removeprefix("$.")).parsed
     except (JMESPathError, ValueError, RecursionError, Warning) as exc:
         problem = f'"{path}" is not a path'
         raise MappingSpecError(problem, hint="Write a dotted name or JMESPath") from exc
-    (scope.row if of_row else scope.here).update(_heads(compiled.parsed))
+    (scope.row if of_row else scope.here).update(_heads(tree))
 
     def search(node: Any, row: Row) -> Any:
         try:
-            return compiled.search(row.raw if of_row else node)
+            return _INTERPRETER.visit(tree, row.raw if of_row else node)
         except (JMESPathError, *WRONG_VALUE):
             pass
         problem = f"{path}: this expression does not fit the row"

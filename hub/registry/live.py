@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,9 @@ from hub.settings import settings_path
 from hub.store import connections
 from hub.store.crypto import Vault
 from hub.store.db import Database
+
+_loaded = lru_cache(maxsize=256)(mapping.load)
+"""Many connections share a mapping, and the same text gives the same mapping."""
 
 RESERVED = frozenset({"adapter", "every_s"})
 """Keys of a connection that are the hub's own, not the adapter's."""
@@ -173,8 +176,8 @@ def _load_mapping(path: Path, overlays: Path) -> Spec:
     overlay = overlays / path.name
     name = f"mappings/{path.parent.name}/{path.name}"
     if not overlay.is_file():
-        return mapping.load(path.read_text("utf-8"), name=name)
-    return mapping.load(
+        return _loaded(path.read_text("utf-8"), name=name)
+    return _loaded(
         path.read_text("utf-8"),
         name=name,
         overlay=overlay.read_text("utf-8"),

@@ -254,7 +254,7 @@ def _left(world: World) -> dict[str, Any]:
     """What the walk left in the hub and at the vendors, free of clocks and random names."""
     with world.hub.database.read() as conn:
         rows = {
-            table.name: [dict(row) for row in conn.execute(select(table)).mappings()]
+            table.name: [dict(row) for row in conn.execute(select(table).order_by(*table.primary_key)).mappings()]
             for table in schema.metadata.sorted_tables
         }
     told = defaultdict(list)

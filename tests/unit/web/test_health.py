@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import text
+
+from hub.store.db import Database
+from tests.unit.web.conftest import ClientOf, app_on
+
+
+def test_alive_and_ready(everywhere: Database) -> None:
+    client = app_on(everywhere).test_client()
+    assert client.get("/healthz").get_json() == {"status": "ok"}
+    assert client.get("/readyz").get_json() == {"database": "ok", "schema": "current"}
+
+
+def test_not_ready_before_the_schema_is_current(database: Database) -> None:
+    with database.write() as conn:
+        conn.execute(text("UPDATE alembic_version SET version_num = 'older'"))
+    answer = app_on(database).test_client().get("/readyz")
+    assert (answer.status_code, answer.get_json()["schema"]) == (503, "outdated")
+
+
+def test_alive_but_not_ready_without_a_database() -> None:
+    gone = Database("postgresql://127.0.0.1:1/nowhere?connect_timeout=1")
+    client = app_on(gone).test_client()
+    assert client.get("/healthz").status_code == 200
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.get_json()["database"]) == (503, "unreachable")
+    gone.close()
+
+
+def test_metrics_say_what_waits(everywhere: Database) -> None:
+    told = app_on(everywhere).test_client().get("/metrics").text
+    for line in (
+        'conduit_inbox_events{state="received"} 0.0',
+        'conduit_deliveries{state="dead"} 0.0',
+        "conduit_quarantined_rows 0.0",
+        "conduit_customers 4.0",
+        'conduit_connection_state{connection="chat",state="auth_failed"} 1.0',
+        'conduit_connection_state{connection="erp",state="ok"} 1.0',
+    ):
+        assert line in told
+
+
+@pytest.mark.parametrize(
+    ("role", "address", "headers", "status"),
+    [
+        ("", "127.0.0.1", {}, 200),
+        ("", "::1", {}, 200),
+        ("", "10.1.2.3", {}, 401),
+        ("", "127.0.0.1", {"X-Forwarded-For": "10.1.2.3"}, 401),
+        ("", "127.0.0.1", {"Forwarded": "for=10.1.2.3"}, 401),
+        ("agent", "10.1.2.3", {}, 401),
+        ("operator", "10.1.2.3", {}, 200),
+    ],
+)
+def test_metrics_are_for_this_machine_or_an_operator(
+    client_of: ClientOf, role: str, address: str, headers: dict[str, str], status: int
+) -> None:
+    client: FlaskClient = client_of(role)
+    answer = client.get("/metrics", headers=headers, environ_overrides={"REMOTE_ADDR": address})
+    assert answer.status_code == status
+    assert (answer.mimetype == "application/problem+json") is (status == 401)
