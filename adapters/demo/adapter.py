@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 
 from pydantic import Field, SecretStr
@@ -38,18 +39,20 @@ class DemoAdapter(Adapter[DemoConfig]):
         Stream("messages", writable=True),
     )
 
-    @property
+    @cached_property
     def account(self) -> account.Account:
         """The vendor's side: tests put rows here, plan failures and read the effects."""
-        return account.account(self.config.account, self.config.ledger_path)
+        found = account.account(self.config.account, self.config.ledger_path)
+        if self.config.sample:
+            found.fill(sample.rows(self.config.sample))
+        return found
 
     def check(self) -> None:
         with self.account.failing("check"):
-            self._fill()
+            self.account.effects()
 
     def pull(self, stream: Stream, cursor: str | None) -> Iterator[Page]:
         with self.account.failing("pull"):
-            self._fill()
             changes = self.account.changes(stream.name)
         after = tuple(cursor.split(":", 1)) if cursor else ("", "")
         waiting = [change for change in changes if change[:2] > after]
@@ -69,7 +72,3 @@ class DemoAdapter(Adapter[DemoConfig]):
         with self.account.failing("push"):
             row = self.account.write(stream.name, change)
         return Receipt(id=row["id"], raw=row)
-
-    def _fill(self) -> None:
-        if self.config.sample:
-            self.account.fill(sample.rows(self.config.sample))

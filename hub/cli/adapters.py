@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import date
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -127,6 +128,8 @@ def new_adapter(name: str, title: str | None) -> None:
     words = {
         "name": name,
         "title": title or name.capitalize(),
+        "today": date.today().isoformat(),  # noqa: DTZ011 - the day on this desk's calendar
+        "month": date.today().strftime("%Y-%m"),  # noqa: DTZ011
         "klass": "".join(part.capitalize() for part in name.split("_")),
     }
     for template in sorted(SKELETON.rglob("*.tmpl")):

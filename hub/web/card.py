@@ -196,7 +196,8 @@ def _rendered(template: str, found: read.Found, states: dict[str, str], **more: 
 
 
 def _profile(found: read.Found) -> Profile:
-    return Profile.model_validate(lookup.document(found.document, caller()))
+    # A newer version may have put it together; what we do not know we do not show.
+    return Profile.model_validate(lookup.document(found.document, caller()), extra="ignore")
 
 
 def _choice(conn: Connection) -> Response:

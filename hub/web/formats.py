@@ -9,7 +9,7 @@ from typing import Any, cast
 import phonenumbers
 from babel.core import Locale, UnknownLocaleError
 from babel.dates import format_date, format_datetime, format_skeleton, format_timedelta
-from babel.numbers import format_currency, format_decimal, is_currency
+from babel.numbers import format_currency, format_decimal, get_currency_symbol, is_currency
 from flask import Flask
 from flask_babel import get_locale, get_timezone
 from flask_babel import gettext as _
@@ -116,8 +116,8 @@ def money(amount: Any) -> str:
     value = Decimal(int(amount["amount_minor"])).scaleb(-digits)
     if not is_currency(currency):
         return f"{format_decimal(value, locale=locale())} {currency}"
-    fraction = "0" * digits
-    pattern = f"¤#,##0.{fraction}" if digits else "¤#,##0"
+    gap = "\xa0" if get_currency_symbol(currency, locale())[-1].isalpha() else ""
+    pattern = f"¤{gap}#,##0" + ("." + "0" * digits if digits else "")
     return format_currency(value, currency, pattern, locale=locale(), currency_digits=False)
 
 
@@ -128,11 +128,13 @@ def number(value: Any) -> str:
 
 def phone(value: str) -> str:
     """A phone as people write it: nationally at home, internationally elsewhere."""
+    if "*" in value:
+        return value  # hidden; a parser would take the stars for spaces
     plain, _sep, extension = value.partition(";ext=")
     try:
         parsed = phonenumbers.parse(plain, None)
     except phonenumbers.NumberParseException:
-        return value  # hidden, or never a number
+        return value  # never was a number, whatever its source says
     at_home = phonenumbers.region_code_for_number(parsed) == read.REGION
     style = phonenumbers.PhoneNumberFormat
     written = phonenumbers.format_number(parsed, style.NATIONAL if at_home else style.INTERNATIONAL)

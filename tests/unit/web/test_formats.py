@@ -65,8 +65,8 @@ def test_phones(language: str, value: str, written: str) -> None:
 def test_days(language: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(formats, "now", lambda: datetime(2026, 11, 20, 17, tzinfo=UTC))
     assert formats.today() == date(2026, 11, 21)  # already tomorrow in Shanghai
-    heads = [formats.heading(date(*day)) for day in ((2026, 11, 21), (2026, 11, 20), (2026, 11, 3), (2025, 1, 2))]  # fmt: skip  # noqa: E501
-    assert heads == (
+    days = ((2026, 11, 21), (2026, 11, 20), (2026, 11, 3), (2025, 1, 2))
+    assert [formats.heading(date(*day)) for day in days] == (
         ["今天", "昨天", "11月3日周二", "2025年1月2日"]
         if language == "zh"
         else ["Today", "Yesterday", "Tue, Nov 3", "January 2, 2025"]

@@ -26,9 +26,7 @@ def test_one_box_finds_by_name_number_and_address(agent: FlaskClient) -> None:
         page = agent.get("/", query_string={"q": typed}).text
         assert f"customer={LI_NA}" in page, typed
         assert f"customer={WANG}" not in page, typed
-    page = agent.get("/?lang=en", query_string={"q": "Zoë"}).text
-    assert agent.get("/?q=Zo%C3%AB&lang=en").text.count("Nobody found") == 1
-    assert page
+    assert "Nobody found" in agent.get("/", query_string={"q": "Zoë", "lang": "en"}).text
 
 
 def test_a_new_hub_says_what_to_do_first(database: Database, stranger: FlaskClient) -> None:
