@@ -48,7 +48,7 @@ app.conf.update(
     worker_cancel_long_running_tasks_on_connection_loss=False,
     beat_schedule={
         "due pulls": {"task": "hub.due_pulls", "schedule": 1.0, "options": {"expires": 5}},
-        "sweep": {"task": "hub.sweep", "schedule": 600.0, "options": {"expires": 300}},
+        "sweep": {"task": "hub.sweep", "schedule": 60.0, "options": {"expires": 30}},
     },
 )
 

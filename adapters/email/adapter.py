@@ -119,7 +119,8 @@ class EmailAdapter(Adapter[EmailConfig]):
     def _compose(self, change: Change) -> EmailMessage:
         c, values = self.config, change.values
         to = [parseaddr(one["address"])[1] for one in values.get("to") or ()]
-        if not to or not all(to) or self._own() & {address.lower() for address in to}:
+        ours = self._own() & {address.lower() for address in to}
+        if not to or ours or not all("@" in address for address in to):
             raise RejectedError("a mail needs recipients, and none of our own addresses")
         answered, automatic = values.get("in_reply_to"), values.get("automatic")
         message = EmailMessage()

@@ -10,6 +10,7 @@ import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from email.message import EmailMessage
+from functools import cache
 from typing import Any, Literal
 
 from imap_tools.imap_utf7 import utf7_encode
@@ -29,18 +30,22 @@ TIMEOUT_S = 30.0
 _WINDOW = 50_000  # UIDs per search: imaplib refuses answers of more than a million bytes
 
 
+@cache
+def _tls_context() -> ssl.SSLContext:
+    return ssl.create_default_context()
+
+
 class _Guarded:
     """Where both clients get their socket from: a checked address, with or without TLS."""
 
     def __init__(self, host: str, port: int, tls: Tls, allow_networks: Sequence[str]) -> None:
         self._place, self._tls, self._allow = (host, port), tls, allow_networks
-        self._context = ssl.create_default_context()
 
     def _dial(self) -> socket.socket:
         plain = socket.create_connection(connect_address(*self._place, self._allow), TIMEOUT_S)
         if self._tls != "ssl":
             return plain
-        return self._context.wrap_socket(plain, server_hostname=self._place[0])
+        return _tls_context().wrap_socket(plain, server_hostname=self._place[0])
 
 
 class Imap(_Guarded, imaplib.IMAP4):
@@ -73,7 +78,7 @@ class Imap(_Guarded, imaplib.IMAP4):
             raise ConfigError(
                 "the IMAP server offers no STARTTLS", hint='Try imap_tls = "ssl" and port 993.'
             )
-        self.starttls(self._context)
+        self.starttls(_tls_context())
 
     def _log_in(self, user: str, password: str) -> None:
         try:
@@ -171,7 +176,7 @@ class Smtp(_Guarded, smtplib.SMTP):
             with _remote(f"SMTP {host}:{port}"):
                 client.connect(host, port)
                 if tls == "starttls":
-                    client.starttls(context=client._context)
+                    client.starttls(context=_tls_context())
                 if login:
                     client.login(*login)
                 yield client

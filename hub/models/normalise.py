@@ -20,6 +20,11 @@ STRONG_TYPES = frozenset({"phone", "email", "tax_id", "unionid", "member_no"})
 UNIQUE_TYPES = frozenset({"tax_id", "unionid", "member_no"})
 """Types of which a customer has one: two values contradict each other."""
 
+RECENT = 8192
+"""Spellings remembered: a few batches' worth. One batch asks for the same value several times, and
+a longer memory would cost 100 MiB for values that seldom come back.
+"""
+
 _EXTENSION = re.compile(r"(?:转|分机|ext\.?|x|#|-{2,})\s*(\d{1,6})\s*$", re.IGNORECASE)
 _HAN = re.compile(r"[㐀-鿿]+")
 _WORDS = re.compile(r"[^\W\d_]+", re.UNICODE)
@@ -65,7 +70,7 @@ _PLACEHOLDER_MAILBOXES = frozenset(
 )
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=RECENT)
 def _phone(value: str, region: str) -> str | None:
     extension = ""
     if found := _EXTENSION.search(value):
@@ -83,16 +88,34 @@ def _phone(value: str, region: str) -> str | None:
     return f"{plain};ext={extension}" if extension else plain
 
 
-@lru_cache(maxsize=65536)
+_PLAIN_MAILBOX = re.compile(r"[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*")
+
+
+@lru_cache(maxsize=RECENT)
 def _email(value: str) -> str | None:
+    local, _, domain = value.partition("@")
+    is_plain = value.isascii() and _PLAIN_MAILBOX.fullmatch(local)
+    if is_plain and len(local) <= 64 and len(value) <= 254:
+        known = _mail_domain(domain)  # its check is nine tenths of the work, and most share one
+    else:
+        local, known = _valid_email(value) or ("", None)
+    return f"{local.partition('+')[0] or local}@{known}".lower() if known else None
+
+
+@lru_cache(maxsize=RECENT)
+def _mail_domain(domain: str) -> str | None:
+    found = _valid_email(f"a@{domain}")
+    return found[1] if found else None
+
+
+def _valid_email(value: str) -> tuple[str, str] | None:
     try:
         found = validate_email(
             value, check_deliverability=False, test_environment=True, allow_smtputf8=True
         )
     except EmailNotValidError:
         return None
-    local = found.local_part.partition("+")[0] or found.local_part
-    return f"{local}@{found.domain}".lower()
+    return found.local_part, found.domain
 
 
 def _tax_id(value: str, region: str) -> str | None:
@@ -103,6 +126,12 @@ def _tax_id(value: str, region: str) -> str | None:
         return None
     total = sum(_TAX_ID_ALPHABET.index(c) * pow(3, i, 31) for i, c in enumerate(code[:17]))
     return code if _TAX_ID_ALPHABET[-total % 31] == code[17] else None
+
+
+@lru_cache(maxsize=RECENT)
+def _spelled(han: str) -> tuple[str, ...]:
+    """The pinyin of each 汉字."""
+    return tuple(_pinyin()(han))
 
 
 @cache
@@ -120,7 +149,7 @@ def _simplified() -> OpenCC:
     return OpenCC("t2s")
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=RECENT)
 def name_key(name: str, kind: str = "Person") -> str:
     """One spelling for a name; equal keys mean names that do not contradict each other.
 
@@ -134,7 +163,7 @@ def name_key(name: str, kind: str = "Person") -> str:
         return "".join(_WORDS.findall(bare.lower()) + re.findall(r"\d+", bare))
     han = "".join(_HAN.findall(name))
     if len(han) >= 2:
-        return " ".join(sorted(_pinyin()(_HONORIFICS.sub("", _simplified().convert(han)) or han)))
+        return " ".join(sorted(_spelled(_HONORIFICS.sub("", _simplified().convert(han)) or han)))
     words = [syllable for word in _WORDS.findall(name.lower()) for syllable in _syllables(word)]
     return " ".join(sorted(words + re.findall(r"\d+", name)))
 
@@ -143,7 +172,7 @@ def search_keys(name: str) -> str:
     """What a name is found by: lower case, simplified, and in pinyin, with and without spaces."""
     folded = unicodedata.normalize("NFKC", name).lower().strip()
     simplified = _simplified().convert(folded)
-    spelled = _pinyin()(simplified)
+    spelled = _spelled(simplified)
     forms = (folded, simplified, " ".join(spelled), "".join(spelled).replace(" ", ""))
     return "\n".join(dict.fromkeys(form for form in forms if form))
 

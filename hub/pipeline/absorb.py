@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -82,17 +82,17 @@ def absorb(
     rows, faults = prepare(hub, live, arrived)
     rules = () if quiet else hub.rules
 
-    def story(conn: Connection) -> int:
+    def story(conn: Connection) -> list[str]:
         if any(_touches_parties(row) for row in rows):
             identity_lock(conn)
         begin(conn)
-        changed = sum(_apply(conn, hub, live, wave, rules) for wave in _waves(rows))
+        written = [name for wave in _waves(rows) for name in _apply(conn, hub, live, wave, rules)]
         finish(conn)
         quarantine.save(conn, faults)  # last: a replayed row that fails again is held again
-        return changed
+        return written
 
     try:
-        changed = hub.database.run(story)
+        written = hub.database.run(story)
     except ContentionError:
         if len(arrived) < 2:
             raise
@@ -100,8 +100,22 @@ def absorb(
         absorb(hub, live, arrived[:middle], begin=begin, quiet=quiet)
         absorb(hub, live, arrived[middle:], finish, begin=begin, quiet=quiet)
         return
-    facts = {"connection": live.name, "rows": len(arrived), "changed": changed}
+    facts = {"connection": live.name, "rows": len(arrived), "changed": len(written)}
     log.info("batch absorbed", extra=facts)
+    if not hub.database.is_sqlite:
+        settle_late(hub, written)
+
+
+def settle_late(hub: Hub, names: Sequence[str]) -> None:
+    """Find the party of facts whose target was committed beside us, unseen by either.
+
+    Whoever commits last sees both, so each looks once after its commit; the sweep looks again for
+    one who was killed in between. On SQLite there is one writer and nothing to miss.
+    """
+    with hub.database.read() as conn:
+        missed = records.unsettled(conn, names)
+    if missed:
+        hub.database.run(lambda conn: rebuild(conn, hub, (), records.settle(conn, missed)))
 
 
 def _touches_parties(row: Prepared) -> bool:
@@ -123,22 +137,26 @@ def _waves(rows: Sequence[Prepared]) -> Iterator[list[Prepared]]:
 
 def _apply(
     conn: Connection, hub: Hub, live: Live, wave: Sequence[Prepared], rules: Sequence[Rule]
-) -> int:
-    """Store what is news among these rows, and all that follows; how many records changed."""
+) -> list[str]:
+    """Store what is news among these rows, and all that follows; the records written."""
     stored = records.known(conn, (row.incoming.ref for row in wave), lock=True)
     fresh = sorted((r for r in wave if _is_news(r.incoming, stored)), key=lambda r: r.incoming.ref)
     if not fresh:
-        return 0
+        return []
     records.save_raw(conn, [row.incoming for row in fresh], stored)
     cuts = [row.cut for row in fresh if row.cut is not None]
     saved = records.save(conn, cuts, [row.incoming.ref for row in fresh if row.cut is None])
-    touched = resolve(conn, live, saved) | customers.customers_of(conn, saved.touched)
-    rebuild(conn, hub, touched)
+    follow(conn, hub, live, saved)
     if rules:
         outbox.enqueue(conn, decide(rules, _seen(conn, saved, {rule.kind for rule in rules})))
     _note_events(conn, fresh, saved)
     _note_mappings(conn, live, cuts)
-    return len(saved.records)
+    return list(saved.records)
+
+
+def follow(conn: Connection, hub: Hub, live: Live, saved: Saved) -> None:
+    """What saved records mean for customers and their profiles."""
+    rebuild(conn, hub, resolve(conn, live, saved), saved.touched)
 
 
 def _is_news(row: Incoming, stored: Mapping[str, Known]) -> bool:
@@ -221,13 +239,23 @@ def settle(
     return customers.apply(conn, found, gone, actor)
 
 
-def rebuild(conn: Connection, hub: Hub, ids: Iterable[str]) -> None:
-    """Build the profiles of these customers anew."""
+def rebuild(conn: Connection, hub: Hub, ids: Iterable[str], parties: Collection[str] = ()) -> None:
+    """Build the profiles of these customers, and of those who own the parties, anew.
+
+    They are locked first: two builds of one profile must not each miss the other's facts. A party
+    may be handed over while we wait for the lock, so who owns it is asked again.
+    """
+    locked: set[str] = set()
+    wanted = set(ids) | customers.customers_of(conn, parties)
+    while not wanted <= locked:
+        customers.lock(conn, wanted)
+        locked |= wanted
+        wanted = customers.customers_of(conn, parties)
     now = leases.now()
     regions = {name: live.region for name, live in hub.registry.all().items()}
     priority = hub.settings.source_priority
     built, gone = [], []
-    for id_, held in profiles.material(conn, ids).items():
+    for id_, held in profiles.material(conn, locked).items():
         profile = build(id_, held, priority=priority, regions=regions, now=now)
         if profile is None:
             gone.append(id_)

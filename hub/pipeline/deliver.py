@@ -23,7 +23,7 @@ from hub.errors import (
 from hub.mapping import to_vendor
 from hub.models import Ref
 from hub.pipeline.absorb import Arrived, absorb, rebuild
-from hub.pipeline.lane import Lane
+from hub.pipeline.lane import HELD_S, Lane
 from hub.registry import Hub, Live
 from hub.sdk import Change, Receipt, Row
 from hub.store import connections, customers, leases, outbox, records
@@ -52,6 +52,8 @@ def deliver(hub: Hub, lane: Lane) -> None:
     while lane.has_time:
         with hub.database.read() as conn:
             items = outbox.due(conn, lane.name, BATCH_MAX)
+            if not items and outbox.is_held_back(conn, lane.name):
+                lane.rest_s = HELD_S
         if not items:
             return
         stopped: set[str] = set()
@@ -136,7 +138,7 @@ def _store_success(
         if copy != item.subject:
             records.add_ref(conn, copy, records.ORIGIN, item.subject, ORIGIN_RANK)
             moved = records.settle(conn, [copy])
-            rebuild(conn, hub, customers.customers_of(conn, moved))
+            rebuild(conn, hub, (), moved)
         connections.set_state(conn, item.connection, "ok")
 
     told = [] if receipt.raw is None else [Arrived(Row(item.stream, receipt.raw), leases.now())]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from hub.pipeline.absorb import rebuild
 from hub.pipeline.pull import lease_name
 from hub.registry import Hub
 from hub.store import checkpoints, leases, records
@@ -38,8 +39,12 @@ def pulls(hub: Hub) -> list[tuple[str, str]]:
         ]
 
 
-def sweep(hub: Hub) -> int:
-    """Drop history past its time; how many copies went."""
+def sweep(hub: Hub) -> None:
+    """What a kill may have left behind, and what is past its time."""
+    with hub.database.read() as conn:
+        missed = records.unsettled(conn)
+    if missed:
+        hub.database.run(lambda conn: rebuild(conn, hub, (), records.settle(conn, missed)))
     cutoff = leases.now() - timedelta(days=hub.settings.history_days)
     with hub.database.write() as conn:
-        return records.drop_history(conn, cutoff)
+        records.drop_history(conn, cutoff)

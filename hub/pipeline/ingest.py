@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from hub.errors import HubError, RemoteError, RetryableError
 from hub.pipeline.absorb import BATCH_MAX, Arrived, absorb
-from hub.pipeline.lane import Lane
+from hub.pipeline.lane import HELD_S, Lane
 from hub.registry import Hub, Live
 from hub.sdk import Deleted, RecordRef, Row
 from hub.store import inbox, leases
@@ -37,6 +37,8 @@ def ingest(hub: Hub, lane: Lane) -> None:
     while lane.has_time:
         with hub.database.read() as conn:
             events = inbox.due(conn, lane.name, BATCH_MAX)
+            if not events and inbox.is_held_back(conn, lane.name):
+                lane.rest_s = HELD_S
         if not events:
             return
         live = hub.registry.get(events[0].connection)
@@ -44,7 +46,7 @@ def ingest(hub: Hub, lane: Lane) -> None:
 
 
 def _ingest_batch(hub: Hub, live: Live, lane: Lane, events: Sequence[Event]) -> None:
-    read = _read(live, events)
+    read = _read(live, lane, events)
 
     def finish(conn: Connection) -> None:
         inbox.finish(conn, read.done)
@@ -56,11 +58,16 @@ def _ingest_batch(hub: Hub, live: Live, lane: Lane, events: Sequence[Event]) -> 
     absorb(hub, live, read.arrived, finish, begin=lane.hold)
 
 
-def _read(live: Live, events: Sequence[Event]) -> Read:
-    """Parse the events and fetch what they only name; the story's only network use."""
+def _read(live: Live, lane: Lane, events: Sequence[Event]) -> Read:
+    """Parse the events and fetch what they only name; the story's only network use.
+
+    It ends with the slice: a vendor that hangs at each fetch must not outlast the lease.
+    """
     read = Read()
     waiting: set[str] = set()
     for event in events:
+        if not lane.has_time:
+            break
         if event.order_key is not None and event.order_key in waiting:
             continue  # an earlier event of the same record must come first
         try:

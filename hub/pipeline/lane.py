@@ -19,6 +19,9 @@ from hub.store.leases import Lease
 
 SLICE_S = 60.0
 COOL_S = 2.0
+HELD_S = 1.0
+"""Rest of a lane in which all that is left waits behind a retry: looking at once would only spin."""
+
 LEASE_S = 120.0
 """Longer than a slice and one hanging call, so that a live holder keeps it; a dead one loses it."""
 
@@ -30,10 +33,11 @@ def owner() -> str:
 
 @dataclass(slots=True)
 class Lane:
-    """A lease and when its slice ends."""
+    """A lease, when its slice ends, and how long it rests afterwards."""
 
     lease: Lease
     ends_at: float = field(default_factory=lambda: time.monotonic() + SLICE_S)
+    rest_s: float = 0.0
 
     @property
     def name(self) -> str:
@@ -64,10 +68,12 @@ def leased(hub: Hub, name: str) -> Iterator[Lane | None]:
     if lease is None:
         yield None
         return
-    cool_s = COOL_S
+    lane = Lane(lease)
     try:
-        yield Lane(lease)
-        cool_s = 0.0
+        yield lane
+    except BaseException:
+        lane.rest_s = COOL_S
+        raise
     finally:
         with suppress(StoreError), hub.database.write() as conn:  # else it runs out by itself
-            leases.release(conn, lease, cool_s)
+            leases.release(conn, lease, lane.rest_s)

@@ -9,7 +9,14 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from hub.errors import AuthError, ConfigError, HubError, RemoteError, RetryableError
+from hub.errors import (
+    AuthError,
+    ConfigError,
+    HubError,
+    LeaseLostError,
+    RemoteError,
+    RetryableError,
+)
 from hub.pipeline.absorb import BATCH_MAX, Arrived, absorb
 from hub.pipeline.lane import Lane
 from hub.registry import Hub, Live
@@ -35,10 +42,13 @@ def pull(hub: Hub, lane: Lane, connection: str, stream: str) -> bool:
     live = hub.registry.get(connection)
     try:
         done = _pull(hub, lane, live, stream)
+    except LeaseLostError:
+        raise  # whoever took it over notes how it goes
     except HubError as exc:
-        _note_failure(hub, live, stream, exc)
+        _note_failure(hub, lane, live, stream, exc)
         raise
     with hub.database.write() as conn:
+        lane.hold(conn)
         if done:
             checkpoints.complete(conn, connection, stream, live.every_s(stream))
         came_back = connections.set_state(conn, connection, "ok")
@@ -97,13 +107,14 @@ def _prefetched(pages: Iterator[Page]) -> Iterator[tuple[datetime, Page]]:
             yield began, page
 
 
-def _note_failure(hub: Hub, live: Live, stream: str, exc: HubError) -> None:
+def _note_failure(hub: Hub, lane: Lane, live: Live, stream: str, exc: HubError) -> None:
     state = "degraded"
     if isinstance(exc, AuthError):
         state = "auth_failed"
     elif not isinstance(exc, RemoteError | ConfigError):
         state = ""  # our own trouble says nothing about the vendor
     with hub.database.write() as conn:
+        lane.hold(conn)
         failures = checkpoints.get(conn, live.name, stream)["failures"]
         after_s = float(RETRY_S[min(failures, len(RETRY_S) - 1)])
         if isinstance(exc, RetryableError) and exc.retry_after_s:

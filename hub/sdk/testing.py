@@ -110,7 +110,19 @@ def contract_tests(manifest: Described, mapper: Any) -> type:
         bases.append(HttpContract)
     if manifest.webhook:
         bases.append(WebhookContract)
-    return type(f"Test_{manifest.name}", tuple(bases), {"vendor": vendor})
+    unused = {name: None for name, kind in _NEEDS.items() if not vendor.fixtures_of(kind)}
+    return type(f"Test_{manifest.name}", tuple(bases), {"vendor": vendor, **unused})
+
+
+_NEEDS = {
+    "test_row": "raw",
+    "test_check": "check",
+    "test_pull": "pull",
+    "test_push": "push",
+    "test_recorded_hook": "hook",
+    "test_recorded_hook_is_refused": "hook",
+}
+"""The tests that are made of fixtures, and of which kind."""
 
 
 # The adapter under test

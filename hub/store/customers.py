@@ -170,6 +170,15 @@ def apply(conn: Connection, found: Resolution, gone: Iterable[str], actor: str) 
     return found.touched | set(lost.values())
 
 
+def lock(conn: Connection, ids: Iterable[str]) -> None:
+    """Hold these customers to the end of the transaction, taken in order of their ids."""
+    if conn.dialect.name == "sqlite":
+        return  # the transaction holds everything
+    for chunk in bulk.chunks(sorted(ids)):
+        chosen = select(customer.c.id).where(customer.c.id.in_(chunk)).order_by(customer.c.id)
+        conn.execute(chosen.with_for_update())
+
+
 def customers_of(conn: Connection, parties: Iterable[str]) -> set[str]:
     """The customers of these party records."""
     return set(links(conn, parties).values())

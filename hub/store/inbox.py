@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, and_, func, or_, select, update
+from sqlalchemy import Connection, and_, exists, func, or_, select, update
 from sqlalchemy.sql import ColumnElement
 
 from hub.sdk import Item
 from hub.sdk.signing import body_hash
 from hub.store import bulk, leases
-from hub.store.schema import INBOX_PENDING, inbox
+from hub.store.schema import inbox, inbox_pending
 
 _SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "x-api-key"})
 
@@ -63,6 +63,7 @@ def due(conn: Connection, lane: str, limit: int) -> list[Event]:
     now = leases.now()
     waiting = select(inbox.c.order_key).where(
         inbox.c.lane == lane,
+        inbox_pending,  # names the index
         inbox.c.state == "retry",
         inbox.c.available_at > now,
         inbox.c.order_key.is_not(None),
@@ -78,7 +79,7 @@ def due(conn: Connection, lane: str, limit: int) -> list[Event]:
         )
         .where(
             inbox.c.lane == lane,
-            inbox.c.state.in_(INBOX_PENDING),
+            inbox_pending,
             inbox.c.available_at <= now,
             or_(inbox.c.order_key.is_(None), inbox.c.order_key.not_in(waiting)),
         )
@@ -86,6 +87,14 @@ def due(conn: Connection, lane: str, limit: int) -> list[Event]:
         .limit(limit)
     )
     return [Event(*row) for row in rows]
+
+
+def is_held_back(conn: Connection, lane: str) -> bool:
+    """Whether a lane with nothing due has events that wait behind a retry of their key."""
+    ready = exists().where(
+        inbox.c.lane == lane, inbox_pending, inbox.c.available_at <= leases.now()
+    )
+    return bool(conn.execute(select(ready)).scalar())
 
 
 def finish(conn: Connection, ids: Sequence[int]) -> None:
@@ -117,7 +126,7 @@ def replay(conn: Connection, ids: Sequence[int]) -> int:
 
 def skip(conn: Connection, ids: Sequence[int]) -> int:
     """Leave these pending or quarantined events aside; how many there were."""
-    still = inbox.c.state.in_((*INBOX_PENDING, "quarantined"))
+    still = inbox.c.state.in_(("received", "retry", "quarantined"))
     return _set(conn, ids, still, state="skipped", done_at=leases.now())
 
 

@@ -13,13 +13,13 @@ from hub.errors import LeaseLostError
 from hub.store import bulk
 from hub.store.schema import (
     EPOCH,
-    INBOX_PENDING,
-    OUTBOX_PENDING,
     STOPPED,
     connection,
     delivery,
     inbox,
+    inbox_pending,
     lease,
+    outbox_pending,
 )
 
 LANES = 16
@@ -108,8 +108,8 @@ def release(conn: Connection, held: Lease, cool_s: float = 0.0) -> None:
 def lanes_to_wake(conn: Connection) -> list[str]:
     """Free lanes with something due, of connections that may be used."""
     at = now()
-    events = inbox.c.state.in_(INBOX_PENDING) & (inbox.c.available_at <= at)
-    writes = delivery.c.state.in_(OUTBOX_PENDING) & (delivery.c.available_at <= at)
+    events = inbox_pending & (inbox.c.available_at <= at)
+    writes = outbox_pending & (delivery.c.available_at <= at)
     waits_in = exists().where(inbox.c.lane == lease.c.name, events)
     waits_out = exists().where(delivery.c.lane == lease.c.name, writes)
     stopped = select(connection.c.name).where(connection.c.state.in_(STOPPED))

@@ -8,12 +8,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, and_, func, select, update
+from sqlalchemy import Connection, and_, exists, func, select, update
 from sqlalchemy.sql import ColumnElement
 
 from hub.rules.decide import Intent
 from hub.store import bulk, leases
-from hub.store.schema import OUTBOX_PENDING, attempt, binding, delivery
+from hub.store.schema import attempt, binding, delivery, outbox_pending
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +55,18 @@ def enqueue(conn: Connection, intents: Sequence[Intent]) -> None:
 
 
 def due(conn: Connection, lane: str, limit: int) -> list[Delivery]:
-    """The next deliveries of a lane, oldest first; one of each subject that does not wait."""
+    """The next deliveries of a lane, oldest first.
+
+    What follows a write that waits for its retry, or whose outcome is unknown, is passed over.
+    """
     now = leases.now()
-    pending = delivery.c.state.in_(OUTBOX_PENDING)
-    waiting = select(delivery.c.order_key).where(
-        delivery.c.lane == lane, delivery.c.state == "retry", delivery.c.available_at > now
+    earlier = delivery.alias("earlier")
+    waits = (earlier.c.state == "retry") & (earlier.c.available_at > now)
+    blocked = exists().where(
+        earlier.c.subject == delivery.c.subject,
+        earlier.c.lane == lane,
+        earlier.c.id < delivery.c.id,
+        waits | (earlier.c.state == "unknown"),
     )
     rows = conn.execute(
         select(
@@ -73,12 +80,19 @@ def due(conn: Connection, lane: str, limit: int) -> list[Delivery]:
             delivery.c.attempts,
             delivery.c.created_at,
         )
-        .where(delivery.c.lane == lane, pending, delivery.c.available_at <= now)
-        .where(delivery.c.order_key.not_in(waiting))
+        .where(delivery.c.lane == lane, outbox_pending, delivery.c.available_at <= now)
+        .where(~blocked)
         .order_by(delivery.c.id)
         .limit(limit)
     )
     return [Delivery(*row[:6], orjson.loads(row.fields), *row[7:]) for row in rows]
+
+
+def is_held_back(conn: Connection, lane: str) -> bool:
+    """Whether a lane with nothing due has writes that wait behind an earlier one of their subject."""
+    now = leases.now()
+    ready = exists().where(delivery.c.lane == lane, outbox_pending, delivery.c.available_at <= now)
+    return bool(conn.execute(select(ready)).scalar())
 
 
 def confirm(

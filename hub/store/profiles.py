@@ -20,10 +20,12 @@ FACT_KINDS = tuple(kind for kind in KINDS if kind not in PARTY_KINDS)
 _COLUMNS = "l.customer_id, r.ref, r.kind, r.document, r.mapping_version, raw.seen_at"
 
 # The newest facts of each kind by index, never the whole history: each database has its own words
-# for "at most so many per group".
+# for "at most so many per group". Who has no facts at all is not asked kind by kind.
+_ANY_FACT = f"SELECT 1 FROM record WHERE party = l.ref AND kind NOT IN {PARTY_KINDS} LIMIT 1"
 _NEWEST = {
     "postgresql": f"""
         SELECT {_COLUMNS} FROM link l
+        CROSS JOIN LATERAL ({_ANY_FACT}) any_fact
         CROSS JOIN unnest(CAST(:kinds AS text[])) k(kind)
         CROSS JOIN LATERAL (
             SELECT * FROM record WHERE party = l.ref AND kind = k.kind AND deleted_at IS NULL
@@ -37,7 +39,8 @@ _NEWEST = {
         CROSS JOIN record r ON r.rowid IN (
             SELECT rowid FROM record WHERE party = l.ref AND kind = k.value AND deleted_at IS NULL
             ORDER BY occurred_at DESC LIMIT :shown)
-        CROSS JOIN raw ON raw.ref = r.parent""",
+        CROSS JOIN raw ON raw.ref = r.parent
+        WHERE EXISTS ({_ANY_FACT})""",
 }
 _OPEN = {
     "postgresql": f"""

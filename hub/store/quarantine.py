@@ -64,5 +64,8 @@ def mark(conn: Connection, ids: Sequence[int], state: str) -> None:
 
 def count(conn: Connection) -> dict[str, int]:
     """How many rows are held, by connection."""
-    query = select(quarantine.c.connection, func.count()).where(quarantine.c.state == "held")
-    return dict(conn.execute(query.group_by(quarantine.c.connection)).tuples().all())
+    query = select(quarantine.c.connection, func.count().label("n")).where(
+        quarantine.c.state == "held"
+    )
+    rows = conn.execute(query.group_by(quarantine.c.connection))
+    return {row.connection: row.n for row in rows}

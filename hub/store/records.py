@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 import zstandard
-from sqlalchemy import Connection, bindparam, delete, func, select, update
+from sqlalchemy import Connection, bindparam, delete, func, or_, select, update
 
 from hub.models import KINDS, OPEN_STATUSES, PARTY_KINDS, Record, Ticket
 from hub.store import bulk, leases
@@ -264,6 +264,30 @@ def _settle_parties(conn: Connection, changed: Iterable[str], arrived: Iterable[
         _note_seen(conn, {n: (new, now_of[n][1]) for n, new in moved.items()})
         dirty = _referrers(conn, moved)
     return touched
+
+
+def unsettled(conn: Connection, names: Iterable[str] | None = None, limit: int = 1000) -> list[str]:
+    """Facts without a party although one they refer to has one.
+
+    Looked for among these records and those that refer to them; among all when None.
+    """
+    target = record.alias("target")
+    query = (
+        select(record.c.ref)
+        .distinct()
+        .join(ref, ref.c.source == record.c.ref)
+        .join(target, target.c.ref == ref.c.target)
+        .where(record.c.party.is_(None), record.c.deleted_at.is_(None), ref.c.rank.is_not(None))
+        .where(target.c.party.is_not(None), target.c.deleted_at.is_(None))
+        .limit(limit)
+    )
+    if names is None:
+        return list(conn.execute(query).scalars())
+    found: set[str] = set()
+    for chunk in bulk.chunks(names, 400):
+        near = or_(record.c.ref.in_(chunk), ref.c.target.in_(chunk))
+        found.update(conn.execute(query.where(near)).scalars())
+    return sorted(found)
 
 
 def settle(conn: Connection, names: Sequence[str]) -> set[str]:

@@ -154,7 +154,7 @@ def test_a_connection_the_file_lost_is_paused_and_comes_back(hub: Cli) -> None:
 def test_users_and_tokens(hub: Cli) -> None:
     hub("apply")
     assert (
-        hub("user", "add", "lina", "--role", "agent", "--password", "a good password").returncode
+        hub("user", "add", "lina", "--role", "agent", "--password", "a good password").exit_code
         == 0
     )
     assert "lina" in hub("user", "list").stdout

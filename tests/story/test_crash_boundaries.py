@@ -12,7 +12,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -21,7 +21,7 @@ from sqlalchemy import event, select
 
 from adapters.demo import account as demo_accounts
 from adapters.demo.account import Account
-from hub.registry import Hub, open_hub
+from hub.registry import Hub, Registry
 from hub.sdk import Change, Item, Raw
 from hub.store import leases, schema
 from tests.story.helpers import demo, drain, pull, receive
@@ -121,7 +121,7 @@ def _fill(shop: Vendor, desk: Vendor) -> None:
     shop.put("customers", {"id": "C4", "name": "刘洋"})
 
 
-def _change(shop: Vendor, _desk: Vendor) -> None:
+def _change(shop: Vendor) -> None:
     shop.put("orders", {"id": "O1", "status": "quoted"})
     shop.put("orders", {"id": "O4", "number": "SO4", "customer_id": "C2"})
     shop.put("orders", {"id": "O5", "number": "SO5", "total": "much", "currency": "CNY"})
@@ -150,59 +150,79 @@ def _item(event_id: str, stream: str, **said: Any) -> Item:
     return Item(body, event_id, f"{stream}/{record['id']}")
 
 
-@dataclass
 class World:
-    """The vendors, and the hub as its current process has it opened."""
+    """Two vendors, and the hub as its current process has it opened."""
 
-    shop: Vendor
-    desk: Vendor
-    hub: Hub
-    process: Process
+    def __init__(self, hub: Hub) -> None:
+        self.hub = hub
+        self.process = Process()
+        self.shop, self.desk = Vendor(), Vendor()
+        engine = hub.database.engine
+        event.listen(engine, "connect", _hurry)
+        event.listen(engine, "commit", lambda _: self.process.commits())
+        event.listen(engine, "checkout", lambda *_: self.process.touches())
 
-    def steps(self) -> Iterator[Callable[[], Any]]:
+    def tell(self, *ends: int) -> dict[str, Any]:
+        """What the walk leaves when its first process ends at the first boundary, and so on."""
+        self._empty()
+        coming = list(ends)
+        self._start(coming)
+        for step in self._steps():
+            while True:
+                try:
+                    step()
+                except Crash:
+                    self._recover(coming)
+                else:
+                    break
+        return _left(self)
+
+    def _steps(self) -> Iterator[Callable[[], Any]]:
         """The walk; a step whose process ends is taken again by the next process."""
         _fill(self.shop, self.desk)
         yield lambda: pull(self.hub, "desk", "customers")
         yield lambda: pull(self.hub, "shop", "customers", "orders")
-        _change(self.shop, self.desk)
+        _change(self.shop)
         yield lambda: pull(self.hub, "shop", "orders")
         for items in _webhooks(self.shop):
             yield lambda items=items: receive(self.hub, "shop", *items)
         yield lambda: drain(self.hub)
         yield lambda: pull(self.hub, "desk", "orders")
         yield lambda: drain(self.hub)
-        yield self.process.touches
+        yield lambda: self.process.touches()
 
-    def tell(self, *ends: int) -> None:
-        """The whole walk, its first process ending at the first boundary, and so on."""
-        coming = list(ends)
-        self.start(coming.pop(0) if coming else None)
-        for step in self.steps():
-            while True:
-                try:
-                    step()
-                except Crash:
-                    self.start(coming.pop(0) if coming else None)
-                    self.recover()
-                else:
-                    break
-
-    def start(self, ends_at: int | None) -> None:
-        """A new process: nothing is known but what the database says."""
-        self.process = self.shop.caller = self.desk.caller = Process()
+    def _start(self, ends: list[int]) -> None:
+        """A new process: it knows nothing but what the database says."""
+        self._call(Process())
         self.hub.close()
         self.hub = replace(self.hub, registry=Registry(self.hub.database, self.hub.registry.vault))
         with self.hub.database.write() as conn:  # the leases of the dead run out in time
             conn.execute(schema.lease.update().values(until=schema.EPOCH))
-        self.process = self.shop.caller = self.desk.caller = Process(ends_at)
+        self._call(Process(ends.pop(0) if ends else None))
 
-    def recover(self) -> None:
+    def _call(self, process: Process) -> None:
+        self.process = self.shop.caller = self.desk.caller = process
+
+    def _recover(self, ends: list[int]) -> None:
         """The relay finds what is due before anybody repeats anything."""
+        self._start(ends)
         try:
             drain(self.hub)
         except Crash:
-            self.start(None)
-            drain(self.hub)
+            self._recover(ends)
+
+    def _empty(self) -> None:
+        """Leave nothing but the connections, and give them new accounts."""
+        self._call(Process())
+        with self.hub.database.write() as conn:
+            for table in reversed(schema.metadata.sorted_tables):
+                if table.name != "connection":
+                    conn.execute(table.delete())
+        self.shop, self.desk = Vendor(), Vendor()
+        for name in ("shop", "desk"):
+            config = self.hub.registry.get(name).settings
+            demo_accounts.forget(config["account"])
+            demo_accounts._accounts[config["account"], None] = getattr(self, name)
 
 
 def _hurry(raw: Any, _record: object) -> None:
@@ -219,40 +239,15 @@ def _hurry(raw: Any, _record: object) -> None:
 def test_a_crash_at_any_boundary_loses_nothing_and_repeats_nothing(
     open_with: Open, part: int
 ) -> None:
-    settings = {"shop": demo(page_size=2), "desk": demo()}
-    hub = open_with(settings, RULES)
-    event.listen(hub.database.engine, "connect", _hurry)
-    whole = _world(hub, settings)
-    event.listen(hub.database.engine, "commit", lambda _: worlds[-1].process.commits())
-    event.listen(hub.database.engine, "checkout", lambda *_: worlds[-1].process.touches())
-    whole.tell()
-    expected = _left(whole)
-    _check_undisturbed(whole, expected)
-    boundaries = whole.process.passed
-    whole.hub.close()
+    world = World(open_with({"shop": demo(page_size=2), "desk": demo()}, RULES))
+    expected = world.tell()
+    _check_undisturbed(world, expected)
+    boundaries = world.process.passed
     print(f"{len(boundaries)} boundaries: {dict(Counter(boundaries))}")  # noqa: T201
     for at in range(part, len(boundaries), SLICES):
-        world = _world(hub, settings)
-        world.tell(at, at % 23)
-        left = _left(world)
-        world.hub.close()
+        left = world.tell(at, at % 23)
         for what, value in expected.items():
             assert left[what] == value, f"{what} differs after a crash {boundaries[at]} ({at})"
-
-
-def _world(hub: Hub, settings: dict[str, dict[str, Any]]) -> World:
-    """The same hub with nothing in it but its connections, and two empty vendors."""
-    kept = ("connection", "alembic_version")
-    with hub.database.write() as conn:
-        for table in reversed(schema.metadata.sorted_tables):
-            if table.name not in kept:
-                conn.execute(table.delete())
-    vendors = {}
-    for name in ("shop", "desk"):
-        vendors[name] = Vendor()
-        demo_accounts.forget(settings[name]["account"])
-        demo_accounts._accounts[settings[name]["account"], None] = vendors[name]
-    return World(vendors["shop"], vendors["desk"], open_hub(hub.settings), Process())
 
 
 def _left(world: World) -> dict[str, Any]:
