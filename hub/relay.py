@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 import warnings
+from contextlib import suppress
 from typing import Any
 
 from celery.beat import EmbeddedService, Scheduler
@@ -20,6 +22,7 @@ from kombu.exceptions import OperationalError
 from hub import log as hub_log
 from hub.errors import StoreError
 from hub.pipeline import due, listen
+from hub.pipeline.lane import free_dead
 from hub.settings import settings
 from hub.tasks import app, deliver, hub, ingest
 
@@ -30,6 +33,8 @@ warnings.filterwarnings("ignore", category=SecurityWarning)
 
 POLL_S = 0.05
 COOL_S = 1.0
+LOOK_S = 2.0
+"""How often leases of killed processes of this machine are looked for."""
 
 _stopping = threading.Event()
 
@@ -45,8 +50,12 @@ def wake_once() -> int:
 def run() -> None:
     """Wake lanes until told to stop; say "unavailable" once and "back" once."""
     well = True
+    looked_at = float("-inf")
     while not _stopping.wait(POLL_S):
         try:
+            if time.monotonic() - looked_at > LOOK_S:
+                free_dead(hub())
+                looked_at = time.monotonic()
             wake_once()
         except (StoreError, OperationalError) as exc:
             if well:
@@ -69,8 +78,12 @@ def _logging(**_: Any) -> None:
 
 @worker_ready.connect
 def _start(**_: Any) -> None:
+    embedded = settings().broker_url.startswith("memory:")
+    if embedded:
+        with suppress(StoreError):  # else they run out by themselves
+            due.forget_wakes(hub())
     threading.Thread(target=run, name="relay", daemon=True).start()
-    if settings().broker_url.startswith("memory:"):  # embedded: beat and listeners live here too
+    if embedded:  # beat and listeners live here too
         threading.Thread(target=listen.run, args=(hub(), _stopping), daemon=True).start()
         service = EmbeddedService(app, thread=True, scheduler_cls=Scheduler, max_interval=1)
         service.daemon = True

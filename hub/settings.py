@@ -28,6 +28,7 @@ class Settings(BaseSettings):
         state_dir: where embedded mode keeps its database and key.
         database_url: empty = SQLite in ``state_dir``.
         broker_url: ``memory://`` needs no service; else an AMQP or Redis address.
+        queue_name: of the broker's queue; installations that share a broker must differ.
         secret_keys: base64 keys for secrets at rest, the one in use first; empty = a key file.
         public_url: the address people and vendors reach the web pages under.
         worker_threads: how many lanes and pulls one worker process runs at once.
@@ -41,6 +42,7 @@ class Settings(BaseSettings):
     state_dir: Path = Path(".hub")
     database_url: str = ""
     broker_url: str = "memory://"
+    queue_name: str = "hub"
     secret_keys: list[str] = Field(default_factory=list)
     public_url: str = "http://127.0.0.1:8360"
     web_port: int = 8360

@@ -52,6 +52,7 @@ class Writer:
         try:
             return stored.result(TIMEOUT_S)
         except TimeoutError as exc:
+            stored.cancel()  # the sender is told to come again: need not be tried any more
             raise StoreError("the database did not take it in time") from exc
 
     def _run(self) -> None:
@@ -64,16 +65,18 @@ class Writer:
                     self._commit([one])
 
     def _commit(self, group: Sequence[tuple[Rows, Future[list[int]]]]) -> bool:
+        group = [(rows, stored) for rows, stored in group if not stored.cancelled()]
         try:
             with self._database.write() as conn:
                 ids = [self._insert(conn, rows) for rows, _ in group]
         except Exception as exc:  # noqa: BLE001 - it is handed to the request that waits for it
-            if len(group) == 1:
+            if len(group) == 1 and group[0][1].set_running_or_notify_cancel():
                 group[0][1].set_exception(_as_store_error(exc))
             return False
         for (rows, stored), new in zip(group, ids, strict=True):
             self._lanes.update(row["lane"] for row in rows)
-            stored.set_result(new)
+            if stored.set_running_or_notify_cancel():
+                stored.set_result(new)
         return True
 
     def _insert(self, conn: Connection, rows: Rows) -> list[int]:

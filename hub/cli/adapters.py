@@ -15,6 +15,7 @@ from hub.cli.base import json_option, out, show
 from hub.errors import ConfigError
 from hub.registry import ROOT, Manifest, manifests
 from hub.sdk import ConnectionConfig, capabilities
+from hub.web import openapi
 
 SKELETON = Path(__file__).with_name("skeleton")
 
@@ -42,19 +43,19 @@ def _row(m: Manifest) -> dict[str, Any]:
 @click.command("docs")
 @click.option("--check", is_flag=True, help="Only say whether the pages are true; exit 1 if not.")
 def docs(*, check: bool) -> None:
-    """Write docs/adapters from the manifests, configs and mappings."""
-    pages = {f"{m.name}.md": _page(m) for m in manifests().values()}
-    pages["README.md"] = _matrix()
-    folder = ROOT / "docs" / "adapters"
-    stale = [n for n, text in pages.items() if not _is(folder / n, text)]
+    """Write docs/adapters and docs/openapi.json from manifests, configs, mappings and routes."""
+    pages = {f"adapters/{m.name}.md": _page(m) for m in manifests().values()}
+    pages |= {"adapters/README.md": _matrix(), "openapi.json": openapi.standalone().decode()}
+    stale = [n for n, text in pages.items() if not _is(ROOT / "docs" / n, text)]
     if check:
         for name in stale:
-            out.print(f"docs/adapters/{name} is not what `hub docs` writes", highlight=False)
+            out.print(f"docs/{name} is not what `hub docs` writes", highlight=False)
         sys.exit(1 if stale else 0)
-    folder.mkdir(parents=True, exist_ok=True)
     for name in stale:
-        (folder / name).write_text(pages[name], "utf-8")
-    out.print(f"{len(pages)} pages, {len(stale)} written", highlight=False)
+        path = ROOT / "docs" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(pages[name], "utf-8")
+    out.print(f"{len(pages)} files, {len(stale)} written", highlight=False)
 
 
 def _is(path: Path, text: str) -> bool:

@@ -91,7 +91,7 @@ def _pull_one(hub: Hub, connection: str, stream: str, *, full: bool) -> None:
 
 @click.group("mapping")
 def mapping() -> None:
-    """Look at what a mapping makes of a record."""
+    """What a mapping makes of a record, and of all of them after a change."""
 
 
 @mapping.command("preview")
@@ -117,6 +117,21 @@ def preview(connection: str, stream: str, id_: str | None) -> None:
                 "records": [{"kind": r.kind, **r.model_dump(mode="json")} for r in records],
             }
         )
+
+
+@mapping.command("apply")
+@click.argument("connection")
+@click.argument("stream", required=False)
+def mapping_apply(connection: str, stream: str | None) -> None:
+    """Derive stored records anew after a mapping or overlay was changed."""
+    with opened() as hub:
+        live = hub.registry.get(connection)
+        if stream is not None and stream not in live.mappings:
+            known = ", ".join(live.mappings)
+            raise ConfigError(f"{connection} has no mapping for {stream}", hint=f"Known: {known}")
+        for name in [stream] if stream else live.mappings:
+            rows = pipeline.remap(hub, connection, name)
+            out.print(f"{connection}/{name}: {rows} rows read again", highlight=False)
 
 
 def _one(live: Live, stream: str, id_: str | None) -> dict[str, object] | None:

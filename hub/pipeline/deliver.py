@@ -115,11 +115,17 @@ def _change(hub: Hub, live: Live, item: Delivery) -> Change:
 
 
 def counterpart(conn: Any, ref: Ref, connection: str, stream: str) -> str | None:
-    """What another system calls the same thing: its own id, a bound copy, or the same customer."""
+    """What another system calls the same thing.
+
+    Its own id, the copy we made there, what a copy of ours was made from, or the same customer.
+    """
     if ref.connection == connection and ref.stream == stream:
         return ref.id
     if bound := outbox.bound_id(conn, str(ref), connection, stream):
         return bound
+    original = outbox.copies(conn, [str(ref)]).get(str(ref), "")
+    if original.startswith(f"{connection}/{stream}/"):
+        return original.removeprefix(f"{connection}/{stream}/")
     mine = customers.links(conn, [str(ref)]).get(str(ref))
     prefix = f"{connection}/{stream}/"
     theirs = customers.members(conn, mine) if mine else []

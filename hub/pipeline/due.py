@@ -23,6 +23,12 @@ def lanes(hub: Hub) -> list[str]:
         return [name for name in waiting if leases.wake(conn, name, WAKING_S)]
 
 
+def forget_wakes(hub: Hub) -> None:
+    """Wake anew what was woken: a broker in memory forgot it with its process."""
+    with hub.database.write() as conn:
+        leases.free(conn, [leases.WAKING])
+
+
 def pulls(hub: Hub) -> list[tuple[str, str]]:
     """Streams to pull, as (connection, stream), each given out once."""
     with hub.database.read() as conn:

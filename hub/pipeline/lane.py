@@ -6,9 +6,12 @@ import os
 import socket
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 
 from sqlalchemy import Connection
 
@@ -20,15 +23,50 @@ from hub.store.leases import Lease
 SLICE_S = 60.0
 COOL_S = 2.0
 HELD_S = 1.0
-"""Rest of a lane in which all that is left waits behind a retry: looking at once would only spin."""
+"""Rest of a lane in which all that is left waits behind a retry: looking again would only spin."""
 
 LEASE_S = 120.0
 """Longer than a slice and one hanging call, so that a live holder keeps it; a dead one loses it."""
 
 
+@cache
+def place() -> str:
+    """Names what shares process ids with us: one boot of one machine or container."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii")[:8]
+        space = Path("/proc/self/ns/pid").stat().st_ino
+    except OSError:  # not Linux
+        boot, space = "", uuid.getnode()
+    return f"{socket.gethostname()}/{boot}/{space:x}"
+
+
 def owner() -> str:
     """Names this thread of this process of this machine."""
-    return f"{socket.gethostname()}:{os.getpid()}:{threading.get_ident()}"
+    return f"{place()}:{os.getpid()}:{threading.get_ident()}"
+
+
+def free_dead(hub: Hub) -> int:
+    """Give back what killed processes of this machine held; how many leases.
+
+    Those of other machines run out by themselves.
+    """
+    with hub.database.read() as conn:
+        dead = [holder for holder in leases.owners(conn, place()) if not _runs(holder)]
+    if not dead:
+        return 0
+    with hub.database.write() as conn:
+        return leases.free(conn, dead)
+
+
+def _runs(holder: str) -> bool:
+    _, pid, _ = holder.rsplit(":", 2)
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 @dataclass(slots=True)
@@ -63,8 +101,9 @@ def leased(hub: Hub, name: str) -> Iterator[Lane | None]:
 
     After a failure it rests a moment, so that a standing fault does not spin.
     """
-    with hub.database.write() as conn:
-        lease = leases.take(conn, name, owner(), LEASE_S)
+    lease = _take(hub, name)
+    if lease is None and free_dead(hub):
+        lease = _take(hub, name)
     if lease is None:
         yield None
         return
@@ -77,3 +116,8 @@ def leased(hub: Hub, name: str) -> Iterator[Lane | None]:
     finally:
         with suppress(StoreError), hub.database.write() as conn:  # else it runs out by itself
             leases.release(conn, lease, lane.rest_s)
+
+
+def _take(hub: Hub, name: str) -> Lease | None:
+    with hub.database.write() as conn:
+        return leases.take(conn, name, owner(), LEASE_S)

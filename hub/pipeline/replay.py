@@ -2,15 +2,62 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import orjson
 from sqlalchemy import Connection
 
-from hub.pipeline.absorb import Arrived, absorb
-from hub.registry import Hub
+from hub.errors import MappingError
+from hub.mapping import to_canonical
+from hub.pipeline.absorb import Arrived, absorb, follow
+from hub.registry import Hub, Live
 from hub.sdk import Row
-from hub.store import quarantine
+from hub.store import quarantine, records
+from hub.store.db import identity_lock
+from hub.store.quarantine import Fault
+from hub.store.records import Cut
 
 BATCH_MAX = 200
+
+
+def remap(hub: Hub, connection: str, stream: str) -> int:
+    """Derive the records of a stream anew from its raw rows, where its mapping has changed since.
+
+    Rules stay silent: what the hub knew already is not news. Returns how many rows were read.
+    """
+    live = hub.registry.get(connection)
+    spec = live.mappings[stream]
+    done, after = 0, ""
+    while True:
+        with hub.database.read() as conn:
+            rows = records.mapped_otherwise(
+                conn, connection, stream, spec.version, after, BATCH_MAX
+            )
+        if not rows:
+            return done
+        _remap_batch(hub, live, stream, rows)
+        done, after = done + len(rows), rows[-1][0]
+
+
+def _remap_batch(hub: Hub, live: Live, stream: str, rows: Sequence[tuple[str, str]]) -> None:
+    spec = live.mappings[stream]
+    cuts: list[Cut] = []
+    faults: list[Fault] = []
+    for ref, payload in rows:
+        raw = orjson.loads(payload)
+        try:
+            cuts.append(Cut(ref, spec.version, to_canonical(spec, raw, connection=live.name)))
+        except MappingError as exc:
+            body = payload.encode()
+            faults.append(Fault(live.name, stream, body, exc.path, str(exc), spec.version))
+
+    def story(conn: Connection) -> None:
+        identity_lock(conn)
+        follow(conn, live=live, hub=hub, saved=records.save(conn, cuts))
+        records.note_mapping(conn, spec.version, spec.source, spec.text)
+        quarantine.save(conn, faults)
+
+    hub.database.run(story)
 
 
 def replay_quarantine(hub: Hub, connection: str) -> tuple[int, int]:

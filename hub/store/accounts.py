@@ -90,6 +90,11 @@ def get(conn: Connection, name: str) -> Account | None:
     return _account(row) if row else None
 
 
+def is_empty(conn: Connection) -> bool:
+    """Whether nobody may sign in yet."""
+    return conn.execute(select(account.c.name).limit(1)).first() is None
+
+
 def everyone(conn: Connection) -> list[Account]:
     """All accounts by name."""
     return [_account(row) for row in conn.execute(select(account).order_by(account.c.name))]

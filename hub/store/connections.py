@@ -76,8 +76,11 @@ def usable(conn: Connection) -> set[str]:
 
 
 def set_state(conn: Connection, name: str, state: str, reason: str = "") -> bool:
-    """Note how a connection is doing; whether that is a change."""
-    other = (connection.c.name == name) & (connection.c.state != state)
+    """Note how a connection is doing; whether that is a change.
+
+    A paused one stays so, whatever work on it was still under way.
+    """
+    other = (connection.c.name == name) & connection.c.state.not_in((state, "paused"))
     changed = update(connection).where(other).values(state=state, reason=reason[:500])
     return conn.execute(changed.values(checked_at=leases.now())).rowcount == 1
 

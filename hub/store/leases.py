@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -105,8 +105,20 @@ def release(conn: Connection, held: Lease, cool_s: float = 0.0) -> None:
     conn.execute(update(lease).where(mine).values(owner="", until=until))
 
 
+def owners(conn: Connection, place: str) -> list[str]:
+    """Who at this place holds a lease now."""
+    theirs = lease.c.owner.startswith(f"{place}:", autoescape=True) & (lease.c.until > now())
+    return list(conn.execute(select(lease.c.owner).where(theirs).distinct()).scalars())
+
+
+def free(conn: Connection, owners: Sequence[str]) -> int:
+    """Give back whatever these owners hold; how many leases."""
+    theirs = lease.c.owner.in_(owners) & (lease.c.until > now())
+    return conn.execute(update(lease).where(theirs).values(owner="", until=EPOCH)).rowcount
+
+
 def lanes_to_wake(conn: Connection) -> list[str]:
-    """Free lanes with something due, of connections that may be used."""
+    """Free lanes with something due, of connections that may be used, in order of their names."""
     at = now()
     events = inbox_pending & (inbox.c.available_at <= at)
     writes = outbox_pending & (delivery.c.available_at <= at)
@@ -114,10 +126,12 @@ def lanes_to_wake(conn: Connection) -> list[str]:
     waits_out = exists().where(delivery.c.lane == lease.c.name, writes)
     stopped = select(connection.c.name).where(connection.c.state.in_(STOPPED))
     rows = conn.execute(
-        select(lease.c.name).where(
+        select(lease.c.name)
+        .where(
             lease.c.until < at,
             ((lease.c.lane == "in") & waits_in)
             | ((lease.c.lane == "out") & waits_out & lease.c.connection.not_in(stopped)),
         )
+        .order_by(lease.c.name)  # two relays that mark them must not wait for each other
     )
     return list(rows.scalars())

@@ -89,7 +89,7 @@ def due(conn: Connection, lane: str, limit: int) -> list[Delivery]:
 
 
 def is_held_back(conn: Connection, lane: str) -> bool:
-    """Whether a lane with nothing due has writes that wait behind an earlier one of their subject."""
+    """Whether a lane with nothing due has writes that wait behind an earlier one."""
     now = leases.now()
     ready = exists().where(delivery.c.lane == lane, outbox_pending, delivery.c.available_at <= now)
     return bool(conn.execute(select(ready)).scalar())

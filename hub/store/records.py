@@ -14,7 +14,8 @@ from typing import Any
 
 import orjson
 import zstandard
-from sqlalchemy import Connection, bindparam, delete, func, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, exists, func, or_, select, update
+from sqlalchemy.sql import ColumnElement
 
 from hub.models import KINDS, OPEN_STATUSES, PARTY_KINDS, Record, Ticket
 from hub.store import bulk, leases
@@ -146,11 +147,31 @@ def _keep_history(conn: Connection, refs: Sequence[str], now: datetime) -> None:
         bulk.insert(conn, history, rows)
 
 
+def _of_stream(connection: str, stream: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """A range of the primary key; "0" is the character after "/"."""
+    return raw.c.ref >= f"{connection}/{stream}/", raw.c.ref < f"{connection}/{stream}0"
+
+
 def count(conn: Connection, connection: str, stream: str) -> int:
     """How many raw rows of a stream there are at the source, as far as the hub knows."""
-    of_stream = raw.c.ref.between(f"{connection}/{stream}/", f"{connection}/{stream}0")
-    query = select(func.count()).select_from(raw).where(of_stream, raw.c.deleted_at.is_(None))
+    query = select(func.count()).select_from(raw).where(*_of_stream(connection, stream))
+    query = query.where(raw.c.deleted_at.is_(None))
     return conn.execute(query).scalar_one()
+
+
+def mapped_otherwise(
+    conn: Connection, connection: str, stream: str, version: str, after: str, limit: int
+) -> list[tuple[str, str]]:
+    """Raw rows (ref, payload) whose records another version of the mapping made, by ref."""
+    current = exists().where(record.c.parent == raw.c.ref, record.c.mapping_version == version)
+    query = (
+        select(raw.c.ref, raw.c.payload)
+        .where(*_of_stream(connection, stream), raw.c.ref > after)
+        .where(raw.c.deleted_at.is_(None), ~current)
+        .order_by(raw.c.ref)
+        .limit(limit)
+    )
+    return [(row.ref, row.payload) for row in conn.execute(query)]
 
 
 def drop_history(conn: Connection, before: datetime, limit: int = 10_000) -> int:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from hub.models import Level
 from hub.profiles.build import fact_of
 from hub.profiles.document import Fact, Profile
-from hub.store import read
+from hub.store import audit, read
 from hub.web import auth, formats, lookup
 from hub.web.auth import OPERATORS, READERS, caller, requires
 from hub.web.context import hub
@@ -271,8 +271,9 @@ def card_link(customer_id: str) -> Response:
     with your role, and nothing else.
     """  # noqa: D205 - one paragraph of the OpenAPI document
     _query(Query)
-    with hub().database.read() as conn:
+    with hub().database.write() as conn:
         now = _current(conn, customer_id)
+        audit.note(conn, caller().name, "card link", f"customer:{now}")
     path = url_for("card.card", t=auth.card_token(now, caller().role))
     expires_at = formats.now() + timedelta(seconds=auth.CARD_TOKEN_LIFETIME_S)
     url = hub().settings.public_url.rstrip("/") + path

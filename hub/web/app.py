@@ -7,6 +7,7 @@ from datetime import timedelta
 from flask import Flask, Response, g, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from hub import log
 from hub.settings import Settings
 from hub.settings import settings as settings_of_process
 from hub.store.db import Database
@@ -15,6 +16,7 @@ from hub.web.context import Hub, hub, web_keys
 
 SESSION_LIFETIME = timedelta(hours=12)
 BODY_LIMIT_BYTES = 64 * 1024
+POOL_SIZE = 16  # as many as a process has threads
 
 POLICY = (
     "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; "
@@ -29,10 +31,14 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         settings: those of this process by default.
         database: opened from the settings by default.
     """
-    settings = settings or settings_of_process()
+    if settings is None:
+        settings = settings_of_process()
+        log.configure(settings.log_level, settings.log_format)
     keys = web_keys(settings)
     app = Flask(__name__)
-    app.extensions["hub"] = Hub(settings, database or Database(settings.database), keys)
+    app.extensions["hub"] = Hub(
+        settings, database or Database(settings.database, pool_size=POOL_SIZE), keys
+    )
     _configure(app, app.extensions["hub"])
     i18n.install(app)
     formats.install(app)

@@ -314,10 +314,11 @@ def _title(fact: Fact) -> str:
     incoming = fact.fields.get("direction") == "in"
     if fact.kind == "Call":
         return str(_("Call from the customer") if incoming else _("Call to the customer"))
-    if fact.kind in ("Order", "Invoice", "Contract", "Payment", "Feedback", "Telemetry"):
-        kind = words.word("kind", fact.kind)
-        is_told = fact.kind in ("Order", "Invoice", "Contract")
-        return f"{kind} {fact.summary}" if is_told else kind
+    kind = words.word("kind", fact.kind)
+    if fact.kind in ("Payment", "Feedback", "Telemetry"):
+        return kind
+    if fact.kind in ("Order", "Invoice", "Contract", "Asset"):
+        return f"{kind} {fact.fields.get('product_name') or fact.summary}"
     return fact.summary
 
 

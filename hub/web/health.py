@@ -71,7 +71,7 @@ def metrics() -> Response:
     if not _is_this_machine() and auth.bearer_role() not in auth.OPERATORS:
         abort(401, "Ask from this machine, or send an operator's bearer token.")
     registry: CollectorRegistry = current_app.extensions["conduit-metrics"]
-    return Response(generate_latest(registry), mimetype=CONTENT_TYPE_LATEST)
+    return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
 
 def install(app: Flask) -> None:

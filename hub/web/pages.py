@@ -17,7 +17,7 @@ from flask import (
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
-from hub.store import accounts, read
+from hub.store import accounts, audit, read
 from hub.web import auth, lookup
 from hub.web.auth import READERS, caller, requires
 from hub.web.context import hub
@@ -72,6 +72,8 @@ def sign_in_form() -> Response | tuple[str, int] | tuple[str, int, dict[str, str
         log.warning("sign-in refused")
         return _form(_("Name and password do not fit together."), name), 401
     _guesses().forgive(name, address)
+    with hub().database.write() as conn:
+        audit.note(conn, found.name, "sign in", f"account:{found.name}")
     auth.sign_in(found)
     return redirect(auth.local_path(request.args.get("next")) or url_for("pages.home"), 303)
 
@@ -97,7 +99,7 @@ def _guesses() -> GuessLimit:
 
 def _form(fault: str, name: str = "") -> str:
     with hub().database.read() as conn:
-        is_new = not accounts.everyone(conn)
+        is_new = accounts.is_empty(conn)
     return render_template("sign_in.html", fault=fault, name=name, is_new=is_new)
 
 

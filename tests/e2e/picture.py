@@ -26,9 +26,13 @@ def draw() -> None:
     ):
         page = opened(browser, width=1280)
         sign_in(page, site)
+        page.set_viewport_size({"width": 1280, "height": 1300})
         page.goto(f"{site.url}/card?customer={LI_NA}")
-        page.set_viewport_size({"width": 1280, "height": 1500})
-        page.screenshot(path=TARGET, full_page=True)
+        page.locator("#values summary", has_text="公司").click()
+        page.mouse.move(0, 0)
+        page.evaluate("scrollTo(0, 0)")
+        page.wait_for_timeout(400)  # until the arrow has turned
+        page.screenshot(path=TARGET)
 
 
 if __name__ == "__main__":

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from hub import pipeline
 from hub.errors import AuthError, RetryableError
+from hub.pipeline import due
 from hub.registry import Hub
 from hub.sdk import Item
 from tests.story.helpers import account, customer, demo, drain, pull, receive, scalar
@@ -143,6 +146,50 @@ def test_refused_credentials_stop_the_connection_and_a_check_resumes_it(open_wit
     with pytest.raises(AuthError):
         pull(hub, "crm", "customers")
     assert scalar(hub, "SELECT state FROM connection") == "auth_failed"
-    from hub.pipeline import due
 
     assert due.pulls(hub) == []
+
+
+def test_a_changed_mapping_reaches_what_is_stored_and_rules_stay_silent(
+    open_with: Open, own_settings: Path
+) -> None:
+    connections = {"shop": demo(sample=3), "desk": demo()}
+    hub = open_with(connections, RULES)
+    pull(hub, "shop")
+    overlay = own_settings.parent / "overlays" / "shop" / "customers.yaml"
+    overlay.parent.mkdir(parents=True)
+    overlay.write_text("fields:\n  owner: {value: Key Accounts}\n")
+    again = open_with(connections, RULES)
+    assert pipeline.remap(again, "shop", "customers") == 3
+    assert pipeline.remap(again, "shop", "customers") == 0
+    profile = customer(again, "phone", "+8613812340001")
+    assert profile.owner is not None
+    assert profile.owner.value == "Key Accounts"
+    assert [fact.summary for fact in profile.orders] == ["WEB-00001"]
+    assert scalar(again, "SELECT count(*) FROM delivery") == 0
+
+
+def test_quarantined_rows_are_taken_in_once_their_mapping_is_mended(
+    open_with: Open, own_settings: Path
+) -> None:
+    connections = {"crm": demo()}
+    hub = open_with(connections)
+    account(hub, "crm").put("tickets", {"id": "1", "title": "坏了"})
+    pull(hub, "crm", "tickets")
+    assert scalar(hub, "SELECT count(*) FROM quarantine WHERE state = 'held'") == 1
+    assert pipeline.replay_quarantine(hub, "crm") == (0, 1)
+    overlay = own_settings.parent / "overlays" / "crm" / "tickets.yaml"
+    overlay.parent.mkdir(parents=True)
+    overlay.write_text("fields:\n  subject: title\n")
+    assert pipeline.replay_quarantine(open_with(connections), "crm") == (1, 0)
+    assert scalar(hub, "SELECT kind FROM record") == "Ticket"
+
+
+def test_facts_committed_beside_each_other_still_find_their_party(open_with: Open) -> None:
+    """What two transactions that cannot see each other leave behind, the sweep settles."""
+    hub = open_with({"crm": demo(sample=2)})
+    pull(hub, "crm")
+    with hub.database.write() as conn:
+        conn.exec_driver_sql("UPDATE record SET party = NULL WHERE ref = 'crm/orders/O0001'")
+    due.sweep(hub)
+    assert scalar(hub, "SELECT party FROM record WHERE ref = 'crm/orders/O0001'") is not None
