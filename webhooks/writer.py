@@ -65,7 +65,9 @@ class Writer:
                     self._commit([one])
 
     def _commit(self, group: Sequence[tuple[Rows, Future[list[int]]]]) -> bool:
-        group = [(rows, stored) for rows, stored in group if not stored.cancelled()]
+        group = [(rows, stored) for rows, stored in group if not stored.done()]  # who still waits
+        if not group:
+            return True
         try:
             with self._database.write() as conn:
                 ids = [self._insert(conn, rows) for rows, _ in group]

@@ -14,6 +14,8 @@ from urllib3.exceptions import NameResolutionError, NewConnectionError
 
 from hub.errors import ConfigError, RetryableError
 
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052
+
 
 def connect_address(host: str, port: int, allow_networks: Sequence[str] = ()) -> tuple[str, int]:
     """The address to dial for ``host``: resolved once and checked, so it cannot move later.
@@ -31,13 +33,24 @@ def connect_address(host: str, port: int, allow_networks: Sequence[str] = ()) ->
     allowed = [ipaddress.ip_network(network) for network in allow_networks]
     addresses = [ipaddress.ip_address(str(entry[4][0]).split("%")[0]) for entry in found]
     for address in addresses:
-        if address.is_global or any(address in network for network in allowed):
+        if _is_public(address) or any(address in network for network in allowed):
             return str(address), port
     refused = addresses[0]
     raise ConfigError(
         f"{host} leads to the private address {refused}, which this connection may not reach",
         hint=f'If that is meant, add to the connection: allow_networks = ["{_network(refused)}"]',
     )
+
+
+def _is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """Whether it leads to the internet: not by its form alone, but also where a gateway leads."""
+    if isinstance(address, ipaddress.IPv6Address):
+        inner = address.ipv4_mapped or address.sixtofour
+        if address in _NAT64:
+            inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        if inner is not None:
+            return _is_public(inner)
+    return address.is_global and not address.is_multicast
 
 
 def _network(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:

@@ -215,7 +215,7 @@ def _raise_for_status(response: requests.Response, conflicts: Collection[int]) -
 def _retry_after_s(value: str | None) -> float | None:
     if not value:
         return None
-    if value.isdigit():
+    if value.isascii() and value.isdigit():
         return float(value)
     try:
         return max(0.0, (parsedate_to_datetime(value) - _utc_now()).total_seconds())

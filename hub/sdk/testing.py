@@ -329,8 +329,9 @@ class _Contract:
     def _no_secret_is_logged(self, caplog: pytest.LogCaptureFixture) -> Iterator[None]:
         with caplog.at_level(logging.DEBUG):
             yield
-        logged = caplog.text + "".join(str(vars(record)) for record in caplog.records)
-        self._shows_no_secret(logged)
+        for record in caplog.get_records("call"):
+            told = _told(record.exc_info[1]) if record.exc_info and record.exc_info[1] else ""
+            self._shows_no_secret(f"{record.getMessage()} {vars(record)} {told}")
 
     def _shows_no_secret(self, text: str) -> None:
         for secret in _secrets(self.vendor.config()):

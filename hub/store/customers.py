@@ -175,7 +175,9 @@ def lock(conn: Connection, ids: Iterable[str]) -> None:
     if conn.dialect.name == "sqlite":
         return  # the transaction holds everything
     for chunk in bulk.chunks(sorted(ids)):
-        chosen = select(customer.c.id).where(customer.c.id.in_(chunk)).order_by(customer.c.id)
+        chosen = (
+            select(customer.c.id).where(bulk.among(customer.c.id, chunk)).order_by(customer.c.id)
+        )
         conn.execute(chosen.with_for_update())
 
 

@@ -108,7 +108,11 @@ def _engine(url: str, pool_size: int) -> Engine:
         return engine
     if url.startswith(("postgresql://", "postgresql+psycopg://")):
         plain = url.replace("postgresql://", "postgresql+psycopg://", 1)
-        return create_engine(plain, pool_size=pool_size, max_overflow=pool_size, pool_pre_ping=True)
+        engine = create_engine(
+            plain, pool_size=pool_size, max_overflow=pool_size, pool_pre_ping=True
+        )
+        event.listen(engine, "connect", _prepare_postgresql)
+        return engine
     raise ConfigError(
         "the database address is neither sqlite:/// nor postgresql://",
         hint="Set database_url in settings.toml, such as sqlite:///.hub/hub.db",
@@ -127,6 +131,12 @@ def _prepare_sqlite(raw: Any, _record: object) -> None:
         "journal_size_limit=67108864",
     ):
         raw.execute(f"PRAGMA {pragma}")
+
+
+def _prepare_postgresql(raw: Any, _record: object) -> None:
+    raw.autocommit = True
+    raw.execute("SET jit = off")  # compiling one of our statements takes longer than running it
+    raw.autocommit = False
 
 
 @contextmanager

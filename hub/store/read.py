@@ -24,6 +24,7 @@ from sqlalchemy import (
     or_,
     select,
     text,
+    true,
     tuple_,
     type_coerce,
     union,
@@ -225,7 +226,8 @@ def holders(
     """As ``find``, with their profiles, a page at a time."""
     held = _held(type_, values)
     mark = (held.c.rank, held.c.customer_id)
-    query = _listed(*mark).join(held, held.c.customer_id == profile.c.customer_id).order_by(*mark)
+    known = profile.c.customer_id == held.c.customer_id
+    query = select(held.c.customer_id, *mark).join(profile, known).order_by(*mark)
     if after is not None:
         query = query.where(tuple_(*mark) > _same(mark, after))
     return _page(conn, query, limit)
@@ -241,14 +243,14 @@ def search(conn: Connection, name: str, limit: int = 20, after: Mark | None = No
         return Page([], None)
     begins = or_(*(_begins(words[0]) for words in spellings))
     mark = (case((begins, 1), else_=0), _us(profile.c.built_at), profile.c.customer_id)
-    query = _listed(*mark).where(or_(*(_holds(words) for words in spellings)))
-    return _newest_first(conn, query, mark, limit, after)
+    found = or_(*(_holds(words) for words in spellings))
+    return _newest_first(conn, mark, limit, after, where=found)
 
 
 def customers(conn: Connection, limit: int = 20, after: Mark | None = None) -> Page[Listed]:
     """All customers, the newest-built first."""
     mark = (_us(profile.c.built_at), profile.c.customer_id)
-    return _newest_first(conn, _listed(*mark), mark, limit, after)
+    return _newest_first(conn, mark, limit, after, where=true())
 
 
 def mark_of(occurred_at: datetime | None, ref: str) -> Mark:
@@ -354,17 +356,15 @@ def _held(type_: str, values: Iterable[str]) -> Any:
     )
 
 
-def _listed(*mark: ColumnElement[Any]) -> Select[Any]:
-    return select(profile.c.customer_id, profile.c.document, profile.c.built_at, *mark)
-
-
 def _newest_first(
     conn: Connection,
-    query: Select[Any],
     mark: tuple[ColumnElement[Any], ...],
     limit: int,
     after: Mark | None,
+    *,
+    where: ColumnElement[bool],
 ) -> Page[Listed]:
+    query = select(profile.c.customer_id, *mark).where(where)
     if after is not None:
         query = query.where(tuple_(*mark) < _same(mark, after))
     return _page(conn, query.order_by(*(column.desc() for column in mark)), limit)
@@ -376,11 +376,17 @@ def _same(columns: Iterable[ColumnElement[Any]], values: Mark) -> Any:
 
 
 def _page(conn: Connection, query: Select[Any], limit: int) -> Page[Listed]:
-    """The first ``limit`` rows; the columns behind ``Listed``'s own are the mark."""
+    """The first ``limit`` customers of a query for ids and marks.
+
+    Documents are fetched for these alone: they are long, and a search must not read them all.
+    """
     rows: list[Row[Any]] = list(conn.execute(query.limit(limit + 1)))
-    width = len(Listed._fields)
-    more = tuple(rows[limit - 1][width:]) if len(rows) > limit else None
-    return Page([Listed(*row[:width]) for row in rows[:limit]], more)
+    p = profile.c
+    wanted = p.customer_id.in_([row[0] for row in rows[:limit]])
+    found = conn.execute(select(p.customer_id, p.document, p.built_at).where(wanted))
+    listed = {row.customer_id: Listed(*row) for row in found}
+    more: Mark | None = tuple(rows[limit - 1][1:]) if len(rows) > limit else None
+    return Page([listed[row[0]] for row in rows[:limit] if row[0] in listed], more)
 
 
 def _event(row: Any) -> Held:

@@ -6,7 +6,7 @@ import hashlib
 from functools import cache
 from pathlib import Path
 
-from flask import Flask, url_for
+from flask import Flask, request, url_for
 
 STATIC = Path(__file__).parent / "static"
 
@@ -18,6 +18,12 @@ def _fingerprint(name: str) -> str:
 
 def asset(name: str) -> str:
     """The address of a static file."""
+    return _address(name, request.script_root)
+
+
+@cache
+def _address(name: str, root: str) -> str:
+    """Kept, for a page names hundreds; ``root`` is where a proxy has put the application."""
     return url_for("static", filename=name, v=_fingerprint(name))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import cache
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
@@ -25,7 +25,9 @@ _SPOKEN = {"zh-CN": "zh_CN", "zh": "zh_CN", "en": "en"}
 
 class _Catalogues(Domain):  # type: ignore[misc]  # flask-babel publishes no types
     def get_translations(self) -> NullTranslations:
-        return catalogue(language())
+        if "catalogue" not in g:
+            g.catalogue = catalogue(language())
+        return cast("NullTranslations", g.catalogue)
 
 
 @cache

@@ -154,6 +154,9 @@ class Smtp(_Handler):
 class _Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that hangs up is no news."""
+
 
 @contextmanager
 def serving() -> Iterator[Mailbox]:

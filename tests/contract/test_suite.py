@@ -1,0 +1,227 @@
+"""The suite itself: a minimal adapter passes it, and each broken promise is noticed."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+MANIFEST = """
+name = "{name}"
+title = "Acme"
+title_zh = "Acme"
+owner = "us"
+docs = "https://example.org"
+api_version = "1"
+checked_on = 2026-11-21
+adapter = "{name}.adapter:Acme"
+{webhook}
+level = "bronze"
+"""
+
+ADAPTER = '''
+from pydantic import Field, SecretStr
+from hub.sdk import *
+
+class Config(ConnectionConfig):
+    """Config."""
+    url: str = Field(description="Address", examples=["https://acme.example.org"])
+    token: SecretStr = Field(description="Token")
+
+class Acme(Adapter[Config]):
+    """Adapter."""
+    streams = (Stream("things"),)
+
+    def connect(self):
+        token = self.config.token.get_secret_value()
+        return Http(self.config.url, headers={"Authorization": f"Bearer {token}"})
+
+    def check(self):
+        self.http.get("/me")
+
+    def pull(self, stream, cursor):
+        while True:
+            rows = self.http.get("/things", params={"after": cursor or "0"})
+            if not rows:
+                return
+            cursor = rows[-1]["id"]
+            yield Page(rows, cursor)
+'''
+
+WEBHOOK = '''
+import json
+from acme_hook.adapter import Config
+from hub.sdk import *
+from hub.sdk.signing import header, hmac_digest, verify_fresh, verify_hmac
+
+class Receiver(WebhookReceiver[Config]):
+    """Receiver."""
+
+    def open(self, request):
+        at = header(request.headers, "x-at")
+        key = self.config.token.get_secret_value().encode()
+        verify_hmac([key], at.encode() + request.body, header(request.headers, "x-sign"))
+        verify_fresh(at, request.received_at)
+        return Envelope([Item(request.body, json.loads(request.body)["event"])])
+
+    def parse(self, body):
+        yield Row("things", json.loads(body))
+
+    def sample(self, at):
+        body, seconds = b'{"event": "e1", "id": "1", "name": "x"}', str(int(at.timestamp()))
+        key = self.config.token.get_secret_value().encode()
+        sign = hmac_digest(key, seconds.encode() + body).hex()
+        return HookRequest("POST", {"x-at": seconds, "x-sign": sign}, {}, body, at)
+'''
+
+MAPPING = """
+from: {name}/things
+to: Product
+key: id
+fields:
+  name: name
+"""
+
+README = "# Acme\n\n## Set up\n\nSo.\n\n## Remove\n\nSo.\n"
+
+
+def row(id_: int) -> dict[str, str]:
+    return {"id": str(id_), "name": f"Thing {id_}"}
+
+
+def asked(after: int, *ids: int) -> dict[str, object]:
+    return {
+        "method": "GET",
+        "url": "https://acme.example.org/things",
+        "query": {"after": str(after)},
+        "answer": {"json": [row(id_) for id_ in ids]},
+    }
+
+
+FIXTURES = {
+    "thing": {
+        "raw": row(1),
+        "stream": "things",
+        "expect": {
+            "kind": "Product",
+            "ref": {"connection": "NAME", "stream": "things", "id": "1"},
+            "name": "Thing 1",
+        },
+    },
+    "pull": {
+        "pull": "things",
+        "ids": ["1", "2", "3"],
+        "exchanges": [asked(0, 1, 2), asked(2, 3), asked(3)],
+    },
+}
+
+FAULTS = {
+    "leaky": (
+        'token: SecretStr = Field(description="Token")',
+        'token: str = Field(description="Token", examples=["t"])',
+        "test_secrets_have_the_type_of_secrets",
+    ),
+    "mute": ('description="Address", ', "", "test_every_field_is_described"),
+    "bare": (', examples=["https://acme.example.org"]', "", "test_required_fields_have_an_example"),
+    "blind": ('self.http.get("/me")', "pass", "test_check_and_a_status"),
+    "forgetful": (
+        'cursor or "0"}',
+        'str(int(cursor) + 1) if cursor else "0"}',
+        "test_pull",
+    ),
+    "stuck": ("yield Page(rows, cursor)", 'yield Page(rows, "same")', "test_pull"),
+    "boastful": ('Stream("things")', 'Stream("things", writable=True)', "test_what_is_offered"),
+    "telling": (
+        'self.http.get("/me")',
+        "raise AuthError(self.config.token.get_secret_value())",
+        "test_check_and_a_status",
+    ),
+    "chatty": (
+        'self.http.get("/me")',
+        "__import__('logging').getLogger().warning(self.config.token.get_secret_value()); "
+        'self.http.get("/me")',
+        "test_check_and_a_status",
+    ),
+}
+
+HOOK_FAULTS = {
+    "open_door": ("verify_hmac(", "(lambda *a: None)(", "test_forgeries_are_refused"),
+    "timeless": ("verify_fresh(", "(lambda *a: None)(", "test_stale_is_refused"),
+    "clumsy": (
+        'header(request.headers, "x-sign")',
+        'bytes.fromhex(request.headers["x-sign"]).hex()',
+        "test_malformed_headers_are_refused",
+    ),
+}
+
+
+def write(folder: Path, name: str, adapter: str, webhook: str = "") -> None:
+    home = folder / name
+    (home / "fixtures").mkdir(parents=True)
+    (home / "mappings").mkdir()
+    line = f'webhook = "{name}.webhook:Receiver"' if webhook else ""
+    (home / "__init__.py").touch()
+    (home / "manifest.toml").write_text(MANIFEST.format(name=name, webhook=line))
+    (home / "adapter.py").write_text(adapter)
+    (home / "mappings" / "things.yaml").write_text(MAPPING.format(name=name))
+    (home / "README.md").write_text(README)
+    if webhook:
+        (home / "webhook.py").write_text(webhook.replace("acme_hook", name))
+    for fixture, content in FIXTURES.items():
+        text = json.dumps(content).replace("NAME", name)
+        (home / "fixtures" / f"{fixture}.json").write_text(text)
+
+
+@pytest.fixture(scope="module")
+def failed(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    """Vendor and name of every test that fails, over a good adapter and many broken ones."""
+    folder = tmp_path_factory.mktemp("outside")
+    write(folder, "acme", ADAPTER)
+    write(folder, "acme_hook", ADAPTER, WEBHOOK)
+    for name, (good, bad, _) in FAULTS.items():
+        assert good in ADAPTER
+        write(folder, name, ADAPTER.replace(good, bad))
+    for name, (good, bad, _) in HOOK_FAULTS.items():
+        assert good in WEBHOOK
+        write(folder, name, ADAPTER, WEBHOOK.replace(good, bad, 1))
+    names = ["acme", "acme_hook", *FAULTS, *HOOK_FAULTS]
+    (folder / "test_outside.py").write_text(
+        "import tomllib\nfrom pathlib import Path\n"
+        "from hub import mapping\nfrom hub.registry import Manifest\n"
+        "from hub.sdk.testing import contract_tests\n"
+        "def manifest(name):\n"
+        "    folder = Path(__file__).parent / name\n"
+        "    told = tomllib.loads((folder / 'manifest.toml').read_text())\n"
+        "    return Manifest(folder=folder, **told)\n"
+        f"for name in {names}:\n"
+        "    globals()[f'Test_{name}'] = contract_tests(manifest(name), mapping)\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "--tb=no", "-rfE", "-p", "no:cacheprovider",
+         "-c", os.devnull, "--rootdir", str(folder), str(folder)],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": f"{ROOT}:{folder}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )  # fmt: skip
+    assert " passed" in ran.stdout, ran.stdout + ran.stderr
+    found = re.findall(r"^(?:FAILED|ERROR) \S*::Test_(\w+)::(\w+)", ran.stdout, re.MULTILINE)
+    return {f"{name}::{test}" for name, test in found}
+
+
+def test_a_minimal_adapter_passes(failed: set[str]) -> None:
+    assert [name for name in failed if name.startswith(("acme::", "acme_hook::"))] == []
+
+
+@pytest.mark.parametrize("name", [*FAULTS, *HOOK_FAULTS])
+def test_a_broken_promise_is_noticed(failed: set[str], name: str) -> None:
+    *_, test = {**FAULTS, **HOOK_FAULTS}[name]
+    assert f"{name}::{test}" in failed

@@ -1,0 +1,120 @@
+"""The base of adapters and receivers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+
+import hub.sdk
+from hub.errors import ConfigError, UnsupportedError
+from hub.sdk import (
+    Adapter,
+    Change,
+    ConnectionConfig,
+    Http,
+    Page,
+    RecordRef,
+    Stream,
+    WebhookReceiver,
+    capabilities,
+    config_class,
+)
+
+
+class Config(ConnectionConfig):
+    """A config of its own."""
+
+
+class Minimal(Adapter[Config]):
+    """Check and pull."""
+
+    streams = (Stream("things"),)
+
+    def connect(self) -> Http:
+        return Http("http://127.0.0.1:9", timeout_s=1)
+
+    def check(self) -> None:
+        self.http.get("/")
+
+    def pull(self, stream: Stream, cursor: str | None) -> Iterator[Page]:
+        yield from ()
+
+
+class Heir(Minimal):
+    """Inherits its config."""
+
+
+class Receiver(WebhookReceiver[Config]):
+    """Nothing written."""
+
+
+def test_config_class() -> None:
+    assert config_class(Minimal) is config_class(Heir) is config_class(Receiver) is Config
+    assert config_class(Adapter) is ConnectionConfig
+
+
+def test_capabilities_are_what_is_overridden() -> None:
+    assert capabilities(Minimal) == capabilities(Heir) == ("check", "pull")
+
+
+def test_what_is_not_written_is_not_supported() -> None:
+    adapter = Adapter(ConnectionConfig())
+    stream = Stream("things")
+    for call in (
+        adapter.check,
+        lambda: adapter.pull(stream, None),
+        lambda: adapter.fetch(RecordRef("things", "1")),
+        lambda: adapter.push(stream, Change(None, {}, "k")),
+        lambda: adapter.listen(print),
+        lambda: adapter.http,
+        lambda: Receiver(Config()).sample(datetime.now(UTC)),
+    ):
+        with pytest.raises(UnsupportedError):
+            call()
+    adapter.close()
+
+
+def test_only_the_networks_of_the_connection_are_reached() -> None:
+    with pytest.raises(ConfigError):
+        Minimal(Config()).check()
+    adapter = Minimal(Config(allow_networks=("127.0.0.0/8",)))
+    adapter.http.allow(adapter.config.allow_networks)
+    adapter.close()
+
+
+def test_public_names() -> None:
+    """A change here needs a line in the changelog."""
+    assert hub.sdk.__all__ == [
+        "Adapter",
+        "AuthError",
+        "Change",
+        "ConfigError",
+        "ConflictError",
+        "ConnectionConfig",
+        "Deleted",
+        "Envelope",
+        "HookRequest",
+        "Http",
+        "Item",
+        "Page",
+        "Raw",
+        "Receipt",
+        "RecordRef",
+        "RejectedError",
+        "RemoteError",
+        "Reply",
+        "RetryableError",
+        "Row",
+        "SignatureError",
+        "Stream",
+        "UnknownOutcomeError",
+        "UnsupportedError",
+        "WebhookReceiver",
+        "capabilities",
+        "config_class",
+        "connect_address",
+        "scan",
+    ]
+    assert all(hasattr(hub.sdk, name) for name in hub.sdk.__all__)
