@@ -16,8 +16,8 @@ _GIVEN = (
     "伟芳娜敏静丽强磊洋艳勇军杰涛超明霞秀英华慧巧美玉萍红娥玲芬燕彩春菊兰凤洁梅琳素云莲真环雪荣"
     "爱妹香月莺媛瑞凡佳嘉琼勤珍贞莉桂娣叶璧璐娅琦晶妍茜秋珊莎锦黛青倩婷姣婉娴瑾颖露瑶怡婵雁蓓纨"
 )
-_FIRST = "Alice Brian Clara David Emma Frank Grace Henry Irene James Karen Lucas Maria Nora".split()
-_LAST = "Adams Baker Clark Davis Evans Fisher Green Harris Irving Jones King Lewis Moore".split()
+_FIRST = ["Alice", "Brian", "Clara", "David", "Emma", "Frank", "Grace", "Henry", "Irene", "James", "Karen", "Lucas", "Maria", "Nora"]
+_LAST = ["Adams", "Baker", "Clark", "Davis", "Evans", "Fisher", "Green", "Harris", "Irving", "Jones", "King", "Lewis", "Moore"]
 _CITIES = ("上海", "北京", "深圳", "杭州", "成都", "武汉", "西安")
 _TRADES = ("科技", "机电", "医疗器械", "物流", "环保设备", "仪器仪表")
 _TITLES = ("采购经理", "设备主管", "总经理", "运维工程师", "财务", "")

@@ -183,9 +183,8 @@ def _print_profile(hero: dict[str, Any]) -> None:
         for fact in hero.get(facts, ())[:6]:
             where = fact["source"]["connection"]
             kind = fact["kind"] if title == "timeline" else ""
-            say(
-                f"  {title:<9} {kind:<8} {fact['summary'][:34]:<36} {fact.get('status', ''):<10} [{where}]"
-            )
+            words = f"{fact['summary'][:34]:<36} {fact.get('status', ''):<10}"
+            say(f"  {title:<9} {kind:<8} {words} [{where}]")
     members = {m["source"]["connection"] for m in hero["members"]}
     named = ", ".join(sorted(members))
     say(f"  {len(hero['members'])} records from {len(members)} systems: {named}")

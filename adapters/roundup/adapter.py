@@ -9,13 +9,14 @@ Source: https://www.roundup-tracker.org/docs/rest.html (checked 2026-11)
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from functools import cached_property
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr
 
+from adapters.roundup.tracker import Tracker
 from hub.sdk import (
     Adapter,
     AuthError,
@@ -30,16 +31,8 @@ from hub.sdk import (
     Stream,
     scan,
 )
-from hub.sdk.signing import body_hash
 
 CLASSES = {"issues": "issue", "messages": "msg", "users": "user", "agents": "user"}
-FIELDS = {
-    "issue": "title,status,priority,assignedto,nosy,keyword,superseder,messages,creator,creation,"
-    "activity",
-    "msg": "author,content,date,creation,activity,recipients,messageid,inreplyto,files",
-    "user": "username,realname,address,alternate_addresses,phone,organisation,roles,creation,"
-    "activity",
-}
 
 
 class RoundupConfig(ConnectionConfig):
@@ -90,114 +83,68 @@ class RoundupAdapter(Adapter[RoundupConfig]):
             conflicts=(412,),  # 409 is how Roundup refuses a value
         )
 
+    @cached_property
+    def tracker(self) -> Tracker:
+        return Tracker(self.http)
+
     def check(self) -> None:
-        if any("roles" not in user for user in self._list("user", {"@page_size": 2})):
+        if any("roles" not in user for user in self.tracker.items("user", {"@page_size": 2})):
             raise AuthError(
                 "the account may not see the users of the tracker",
-                hint='Give its role the permissions "View" and "Create" on the class "user".',
+                hint='Give its role the permission "View" on the whole class "user".',
             )
 
     def pull(self, stream: Stream, cursor: str | None) -> Iterator[Page]:
-        agents = self._agents()
+        agents, size = self._agents(), self.config.page_size
 
         def read(since: datetime | None, position: str) -> tuple[list[Raw], str | None]:
-            rows, after = self._changed(CLASSES[stream.name], since, position)
+            rows, after = self.tracker.changed(CLASSES[stream.name], since, position, size)
             return self._complete(stream.name, rows, agents), after
 
         yield from scan(read, cursor, now=self.http.now, since=self.config.backfill_from)
 
     def fetch(self, ref: RecordRef) -> Raw | None:
         # Asked as a list: an item alone is also answered after it was retired.
-        rows = self._list(CLASSES[ref.stream], {"id": ref.id})
+        rows = self.tracker.items(CLASSES[ref.stream], {"id": ref.id})
         return next(iter(self._complete(ref.stream, rows, self._agents())), None)
 
     def push(self, stream: Stream, change: Change) -> Receipt:
+        values = dict(change.values)
         if stream.name == "messages":
-            return self._push_message(change)
+            return self._add_message(change, values)
+        text = values.pop("message", None)
         if change.id is None:
-            return self._create_issue(change)
-        values = {k: v for k, v in change.values.items() if k != "message"}
-        self._patch(change.id, values)
+            return self._create_issue(change, values, text or values.get("title") or "-")
+        self.tracker.change_issue(change.id, values, version=change.version)
         return Receipt(id=change.id)
 
-    def _create_issue(self, change: Change) -> Receipt:
+    def _create_issue(self, change: Change, values: Raw, text: str) -> Receipt:
         """An issue begins with a message, by whose id it is found again after a lost answer."""
-        values = dict(change.values)
-        text = values.pop("message", None) or values.get("title") or "-"
         first = {"content": text, "author": values.get("nosy") or self.config.username}
-        message = self._message_id(first, change.marker or change.key)
-        found = self._list("issue", {"messages": message}) or [
-            self._create("issue", {**values, "messages": message})
-        ]
-        return Receipt(id=found[0]["id"])
+        message = self.tracker.message(first, change.marker or change.key)
+        found = self.tracker.items("issue", {"messages": message})
+        if found:
+            return Receipt(id=found[0]["id"])
+        return Receipt(id=self.tracker.create("issue", {**values, "messages": message}))
 
-    def _push_message(self, change: Change) -> Receipt:
-        values = dict(change.values)
+    def _add_message(self, change: Change, values: Raw) -> Receipt:
         issue = values.pop("issue", None)
         if change.id or not issue:
-            raise RejectedError(
-                "a message can be added to an issue, not changed and not sent alone"
-            )
+            raise RejectedError("a message can be added to an issue, not changed, not sent alone")
         author = values.pop("author", None) or self.config.username  # none breaks the mail to nosy
-        message = self._message_id({**values, "author": author}, change.marker or change.key)
-        self._patch(str(issue), {}, message)
+        message = self.tracker.message({**values, "author": author}, change.marker or change.key)
+        self.tracker.change_issue(str(issue), {}, message=message)
         return Receipt(id=message)
-
-    def _message_id(self, values: Mapping[str, Any], key: str) -> str:
-        """The message made under this key, now or earlier; ``messageid`` is what finds it again."""
-        marker = f"<{body_hash(key.encode())[:32]}@conduit>"
-        found = self._list("msg", {"messageid:": marker})
-        return str((found or [self._create("msg", {**values, "messageid": marker})])[0]["id"])
-
-    def _create(self, class_: str, values: Mapping[str, Any]) -> Raw:
-        given = {name: value for name, value in values.items() if value is not None}
-        created: Raw = self.http.json("POST", f"/{class_}", json=given)["data"]
-        return created
-
-    def _patch(self, issue: str, values: Mapping[str, Any], message: str | None = None) -> None:
-        item = self.http.get(f"/issue/{issue}", params={"@fields": "nosy,messages"})["data"]
-        headers = {"If-Match": item["@etag"]}  # 412 when somebody was faster
-        lists = {
-            name: [one["id"] for one in item["attributes"][name]] for name in ("nosy", "messages")
-        }
-        values = dict(values)
-        if nosy := values.pop("nosy", None):
-            values["nosy"] = [*dict.fromkeys([*lists["nosy"], str(nosy)])]
-        if message and message not in lists["messages"]:
-            values["messages"] = [*lists["messages"], message]
-        if values:
-            self.http.json("PATCH", f"/issue/{issue}", json=values, headers=headers)
-
-    def _changed(
-        self, class_: str, since: datetime | None, position: str
-    ) -> tuple[list[Raw], str | None]:
-        """The rows behind ``position`` in the order of activity, and the position behind them."""
-        activity, _, id_ = position.partition(" ")
-        behind = (activity, int(id_ or 0))
-        begin = activity or (f"{since.astimezone(UTC):%Y-%m-%d.%H:%M:%S}" if since else "")
-        # Without the zone the tracker would read the time in that of the hub's own account.
-        params = {"@sort": "activity,id", **({"activity": f"{begin}+0000;"} if begin else {})}
-        size = self.config.page_size
-        while True:
-            rows = self._list(class_, {**params, "@page_size": size})
-            fresh = [row for row in rows if (row["activity"], int(row["id"])) > behind]
-            if len(rows) < size:
-                return fresh, None
-            if fresh:
-                return fresh, f"{fresh[-1]['activity']} {fresh[-1]['id']}"
-            size *= 2  # more changes within one second than fit a page
-
-    def _list(self, class_: str, params: Mapping[str, str | int]) -> list[Raw]:
-        asked = {"@fields": FIELDS[class_], "@verbose": 3, **params}
-        found: list[Raw] = self.http.get(f"/{class_}", params=asked)["data"]["collection"]
-        return found
 
     def _agents(self) -> frozenset[str]:
         """User names of colleagues, asked anew each time: who joins today is one today."""
+        roles = set(self.config.agent_roles)
         rows = [
-            row for role in self.config.agent_roles for row in self._list("user", {"roles": role})
+            row
+            for role in self.config.agent_roles
+            for row in self.tracker.items("user", {"roles": role})
         ]
-        named = (row["username"] for row in rows if _roles(row) & set(self.config.agent_roles))
+        named = (row["username"] for row in rows if _roles(row) & roles)
         return frozenset((*named, *self.config.agents, self.config.username))
 
     def _complete(self, stream: str, rows: list[Raw], agents: frozenset[str]) -> list[Raw]:
@@ -213,21 +160,16 @@ class RoundupAdapter(Adapter[RoundupConfig]):
         return [{**row, "issue_id": issues.get(row["id"]), **_author(row, agents)} for row in rows]
 
     def _issues_of(self, messages: Sequence[str]) -> dict[str, str]:
-        found = self._list_some("issue", "messages", messages)
+        found = self.tracker.with_any("issue", "messages", messages)
         return {message["id"]: issue["id"] for issue in found for message in issue["messages"]}
 
     def _first_authors(self, issues: Sequence[Raw]) -> dict[str, Raw]:
         """Who wrote an issue's first message, by the issue's id."""
-        first = {
-            i["id"]: min((m["id"] for m in i["messages"]), key=int) for i in issues if i["messages"]
-        }
-        authors = {m["id"]: m["author"] for m in self._list_some("msg", "id", [*first.values()])}
+        told = {issue["id"]: [m["id"] for m in issue["messages"]] for issue in issues}
+        first = {issue: min(ids, key=int) for issue, ids in told.items() if ids}
+        found = self.tracker.with_any("msg", "id", [*first.values()])
+        authors = {message["id"]: message["author"] for message in found}
         return {issue: authors[message] for issue, message in first.items() if authors.get(message)}
-
-    def _list_some(self, class_: str, property_: str, ids: Sequence[str]) -> list[Raw]:
-        """The items with any of these ids there; asked in pieces, as an address has its limit."""
-        pieces = [ids[start : start + 100] for start in range(0, len(ids), 100)]
-        return [row for some in pieces for row in self._list(class_, {property_: ",".join(some)})]
 
 
 def _roles(user: Raw) -> set[str]:

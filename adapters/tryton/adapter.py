@@ -12,13 +12,14 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
 import orjson
 from pydantic import Field, SecretStr
 
+from adapters.tryton.records import MODELS, ONLY, changed_at, changed_since, fields_of, plain
 from hub.sdk import (
     Adapter,
     Change,
@@ -34,33 +35,6 @@ from hub.sdk import (
     scan,
 )
 
-MODELS = {
-    "parties": "party.party",
-    "products": "product.product",
-    "sales": "sale.sale",
-    "invoices": "account.invoice",
-}
-FIELDS = {
-    "parties": "name code active lang.code categories.name identifiers.type identifiers.code "
-    "contact_mechanisms.type contact_mechanisms.value contact_mechanisms.name "
-    "contact_mechanisms.active addresses.street addresses.city addresses.postal_code "
-    "addresses.subdivision.name addresses.country.code addresses.active",
-    "products": "name code active list_price_used default_uom.symbol",
-    "sales": "number reference description state invoice_state shipment_state sale_date "
-    "party.name currency.code total_amount lines.type lines.product.code lines.product.name "
-    "lines.description lines.quantity lines.unit_price lines.amount",
-    "invoices": "number reference state party.name invoice_date currency.code total_amount "
-    "amount_to_pay sales lines_to_pay.maturity_date lines.type lines.product.code "
-    "lines.product.name lines.description lines.quantity lines.unit_price lines.amount",
-}
-CHILDREN = {  # their changes do not show in the parent's own dates
-    "parties": ("contact_mechanisms", "addresses", "identifiers"),
-    "products": ("template",),
-    "sales": ("lines",),
-    "invoices": ("lines",),
-}
-ONLY: dict[str, list[Any]] = {"invoices": ["type", "=", "out"]}
-DATES = ("create_date", "write_date")
 CONTACTS = {
     "phone": "phone",
     "mobile": "mobile",
@@ -114,7 +88,7 @@ class TrytonAdapter(Adapter[TrytonConfig]):
 
     def pull(self, stream: Stream, cursor: str | None) -> Iterator[Page]:
         def read(since: datetime | None, position: str) -> tuple[list[Raw], str | None]:
-            domain = [["id", ">", int(position or 0)], *_changed(stream.name, since)]
+            domain = [["id", ">", int(position or 0)], *changed_since(stream.name, since)]
             rows = self._search(stream.name, domain, size=self.config.page_size)
             more = len(rows) == self.config.page_size
             return rows, str(rows[-1]["id"]) if more else None
@@ -159,14 +133,11 @@ class TrytonAdapter(Adapter[TrytonConfig]):
         return Receipt(id=str(change.id))
 
     def _search(self, stream: str, domain: Sequence[Any], *, size: int) -> list[Raw]:
-        fields = [*FIELDS[stream].split(), *DATES]
-        fields += [f"{child}.{name}" for child in CHILDREN[stream] for name in DATES]
+        fields = fields_of(stream)
         domain = [*domain, ONLY[stream]] if stream in ONLY else domain
         rows = self._get(MODELS[stream], fields, d=domain, o=[["id", "ASC"]], s=size)
-        rows = [{**row, "changed_at": _changed_at(row, CHILDREN[stream])} for row in rows]
-        return (
-            [{**row, "currency": self._currency} for row in rows] if stream == "products" else rows
-        )
+        added = {"currency": self._currency} if stream == "products" else {}
+        return [{**row, "changed_at": changed_at(row, stream), **added} for row in rows]
 
     @cached_property
     def _currency(self) -> Any:
@@ -175,7 +146,7 @@ class TrytonAdapter(Adapter[TrytonConfig]):
 
     def _get(self, model: str, fields: Sequence[str], *, s: int = 1, **encoded: Any) -> list[Raw]:
         params = {"f": fields, "s": s, **{name: _encoded(v) for name, v in encoded.items()}}
-        rows: list[Raw] = _plain(self.http.get(self._path(model), params=params))
+        rows: list[Raw] = plain(self.http.get(self._path(model), params=params))
         return rows
 
     def _path(self, model: str) -> str:
@@ -184,43 +155,6 @@ class TrytonAdapter(Adapter[TrytonConfig]):
 
 def _encoded(value: Any) -> str:
     return base64.urlsafe_b64encode(orjson.dumps(value)).decode()
-
-
-def _changed(stream: str, since: datetime | None) -> list[Any]:
-    """The domain of what changed at or after that instant, by itself or by a child."""
-    if since is None:
-        return []
-    at = since.astimezone(UTC)
-    parts = ("year", "month", "day", "hour", "minute", "second", "microsecond")
-    typed = {"__class__": "datetime", **{part: getattr(at, part) for part in parts}}
-    owners = ("", *(f"{child}." for child in CHILDREN[stream]))
-    return [["OR", *([f"{owner}{name}", ">=", typed] for owner in owners for name in DATES)]]
-
-
-def _changed_at(row: Raw, children: Sequence[str]) -> str:
-    related = (row.get(child) or () for child in children)
-    rows = [row, *(one for some in related for one in ([some] if isinstance(some, dict) else some))]
-    return max(found.get(name) or "" for found in rows for name in DATES)
-
-
-def _plain(value: Any) -> Any:
-    """Tryton's typed JSON as plain JSON."""
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    typed = {name: item for name, item in value.items() if name != "__class__"}
-    match value.get("__class__"):
-        case "Decimal":
-            return value["decimal"]
-        case "datetime":
-            return datetime(**typed, tzinfo=UTC).isoformat(timespec="microseconds")
-        case "date":
-            return date(**typed).isoformat()
-    plain = {name: _plain(item) for name, item in value.items()}
-    if "active" in plain:
-        plain["active"] = bool(plain["active"])  # SQLite has no booleans
-    return plain
 
 
 def _contacts(points: Sequence[Mapping[str, Any]]) -> list[Raw]:

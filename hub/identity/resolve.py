@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
+from hub.models import Level, Party
 from hub.models.normalise import (
     STRONG_TYPES,
     UNIQUE_TYPES,
@@ -28,7 +29,6 @@ from hub.models.normalise import (
     is_blocked,
     name_key,
 )
-from hub.models import Level, Party
 
 HOLDERS_MAX = 50
 

@@ -141,8 +141,8 @@ def _store_success(
     def confirm(conn: Connection) -> None:
         lane.hold(conn)
         outbox.confirm(conn, item, receipt.id, took_ms, item.fields)
-        if copy != item.subject:
-            records.add_ref(conn, copy, records.ORIGIN, item.subject, ORIGIN_RANK)
+        origin = (records.ORIGIN, item.subject, ORIGIN_RANK)
+        if copy != item.subject and records.add_ref(conn, copy, *origin):
             moved = records.settle(conn, [copy])
             rebuild(conn, hub, (), moved)
         connections.set_state(conn, item.connection, "ok")

@@ -250,10 +250,17 @@ def _refs(r: Record) -> list[dict[str, Any]]:
     ]
 
 
-def add_ref(conn: Connection, source: str, field: str, target: str, rank: int) -> None:
-    """Note a reference the hub itself knows of: a copy it made belongs where its original does."""
+def add_ref(conn: Connection, source: str, field: str, target: str, rank: int) -> bool:
+    """Note a reference the hub itself knows of: a copy it made belongs where its original does.
+
+    Whether that is news.
+    """
+    known = select(ref.c.target).where(ref.c.source == source, ref.c.field == field)
+    if conn.execute(known).scalar() == target:
+        return False
     row = {"source": source, "field": field, "target": target, "rank": rank}
     bulk.upsert(conn, ref, [row])
+    return True
 
 
 def _close(conn: Connection, names: Sequence[str]) -> None:

@@ -103,7 +103,7 @@ TYPES = {
     "phone": _("phone number"),
     "email": _("e-mail address"),
     "tax_id": _("tax number"),
-    "unionid": _("WeChat id"),
+    "unionid": _("union id"),
     "member_no": _("member number"),
     "website": _("website"),
     "fax": _("fax"),

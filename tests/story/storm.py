@@ -14,6 +14,7 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -76,11 +77,12 @@ class Event:
         n = int(self.id[1:])
         row = {"id": self.id, "version": f"{self.version:012d}"}
         if self.stream == "orders":
-            said = {"number": f"SO{n}", "reference": self.name, "customer_id": f"C{n % 40:04d}"}
+            said = {"number": f"SO{n}", "reference": self.name, "customer_id": f"C{n // 6 * 2 + 1:04d}"}
             return {**row, **said}
         # Two customers each turn out to be one, and now and then they do not.
-        shared = n // 2 if self.version % 3 else n
-        return {**row, "name": f"客户{n // 2}", "phone": f"139{shared:08d}", "member_no": f"M{n}"}
+        pair = n // 4
+        shared = pair if self.version % 3 else 10_000 + n
+        return {**row, "name": f"客户{pair}", "phone": f"139{shared:08d}", "member_no": f"M{n}"}
 
     @property
     def body(self) -> bytes:
@@ -90,7 +92,7 @@ class Event:
 
 def plan(rng: random.Random, events: int, records: int) -> list[Event]:
     """Rising versions per record, locally out of order, some of them twice."""
-    streams = ["customers" if n < records // 5 else "orders" for n in range(records)]
+    streams = ["customers" if n % 2 else "orders" for n in range(records)]
     ids = [f"{stream[0].upper()}{n:04d}" for n, stream in enumerate(streams)]
     waiting = [
         (stream, id_, _almost_in_order(rng, range(1, events // records + 1)))
@@ -140,7 +142,10 @@ class Senders:
         return not any(thread.is_alive() for thread in self._threads)
 
     def _run(self) -> None:
-        line = _Line(self.port)
+        with closing(_Line(self.port)) as line:
+            self._send_all(line)
+
+    def _send_all(self, line: _Line) -> None:
         while True:
             with self._lock:
                 n, event = next(self._coming, (0, None))
@@ -157,24 +162,23 @@ class Senders:
 
 
 class _Line:
-    """One sender's connection, made anew after a failure."""
+    """One sender's connection; once closed, the next request opens it anew."""
 
     def __init__(self, port: int) -> None:
-        self._port = port
-        self._http: http.client.HTTPConnection | None = None
+        self._http = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+
+    def close(self) -> None:
+        self._http.close()
 
     def post(self, event: Event) -> str:
         """The status, or the name of what went wrong."""
-        if self._http is None:
-            self._http = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
         headers = sign(SECRET, event.body, datetime.now(UTC))
         try:
             self._http.request("POST", "/hooks/shop", event.body, headers)
             answer = self._http.getresponse()
             answer.read()
         except (OSError, http.client.HTTPException) as exc:
-            self._http.close()
-            self._http = None
+            self.close()
             return type(exc).__name__
         return str(answer.status)
 

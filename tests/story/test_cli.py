@@ -92,7 +92,8 @@ def test_an_unknown_setting_and_a_misspelt_adapter(hub: Cli) -> None:
 
 def test_every_fault_of_every_connection_at_once(hub: Cli) -> None:
     hub.settings.write_text(
-        '[connections.a]\nadapter = "demo"\npage_size = 0\n[connections.b]\nadapter = "demo"\nx = 1\n'
+        '[connections.a]\nadapter = "demo"\npage_size = 0\n'
+        '[connections.b]\nadapter = "demo"\nx = 1\n'
     )
     said = hub.refuses("apply")
     assert "connection a: page_size" in said

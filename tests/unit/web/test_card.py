@@ -36,13 +36,13 @@ WORDS = {
     "zh": (
         "待处理请求", "紧急", "50分钟前到期", "最近联系", "来自客户", "未付金额", "1 张发票逾期",
         "已确认", "¥5,760.00", "¥61,400.00", "保修期内", "已过保", "未核实",
-        "来自 3 个系统的 3 条记录", "今天", "客户来电", "来源优先级最高", "未采用的值", "映射版本",
+        "来自 3 个系统的 3 条记录", "客户来电", "来源优先级最高", "未采用的值", "映射版本",
         "更早的记录", "资料整理于 2分钟前",
     ),
     "en": (
         "Open requests", "Urgent", "was due 50 minutes ago", "Last contact", "from the customer",
         "Still owed", "1 invoice overdue", "Confirmed", "CN¥5,760.00", "In warranty",
-        "Out of warranty", "Only claimed", "3 records from 3 systems", "Today",
+        "Out of warranty", "Only claimed", "3 records from 3 systems", 
         "Call from the customer", "Its source comes first", "What lost", "Mapping",
         "Earlier events", "Put together 2 minutes ago",
     ),

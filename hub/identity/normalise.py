@@ -1,1 +1,0 @@
-from hub.models.normalise import *  # noqa: F403
