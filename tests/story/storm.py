@@ -77,7 +77,11 @@ class Event:
         n = int(self.id[1:])
         row = {"id": self.id, "version": f"{self.version:012d}"}
         if self.stream == "orders":
-            said = {"number": f"SO{n}", "reference": self.name, "customer_id": f"C{n // 6 * 2 + 1:04d}"}
+            said = {
+                "number": f"SO{n}",
+                "reference": self.name,
+                "customer_id": f"C{n // 6 * 2 + 1:04d}",
+            }
             return {**row, **said}
         # Two customers each turn out to be one, and now and then they do not.
         pair = n // 4

@@ -42,7 +42,7 @@ WORDS = {
     "en": (
         "Open requests", "Urgent", "was due 50 minutes ago", "Last contact", "from the customer",
         "Still owed", "1 invoice overdue", "Confirmed", "CN¥5,760.00", "In warranty",
-        "Out of warranty", "Only claimed", "3 records from 3 systems", 
+        "Out of warranty", "Only claimed", "3 records from 3 systems",
         "Call from the customer", "Its source comes first", "What lost", "Mapping",
         "Earlier events", "Put together 2 minutes ago",
     ),
