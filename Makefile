@@ -39,7 +39,9 @@ format: $(READY) ## mend what a tool can mend
 systems: $(READY) ## tests against real servers, started here
 	@$(BIN)/python -m pytest -q tests/systems
 
-e2e: $(READY) ## tests in a real browser
+e2e: $(READY) ## tests in a real browser (Chromium; installed by apt-get where one may)
+	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 || { echo "chromium is missing: install Debian's packages chromium and fonts-noto-cjk"; exit 1; }; \
+	  echo "installing chromium"; apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-noto-cjk fonts-noto-color-emoji fonts-inter >/dev/null; }
 	@$(BIN)/python -m pytest -q tests/e2e
 
 soak: $(READY) ## the long crash run (30 minutes)

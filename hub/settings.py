@@ -31,6 +31,9 @@ class Settings(BaseSettings):
         queue_name: of the broker's queue; installations that share a broker must differ.
         secret_keys: base64 keys for secrets at rest, the one in use first; empty = a key file.
         public_url: the address people and vendors reach the web pages under.
+        proxies: our own reverse proxies in front; their X-Forwarded-For is believed.
+        card_frame_ancestors: who may frame a card opened by a signed link (CSP frame-ancestors).
+        language, timezone: of people whose browser and account do not say.
         worker_threads: how many lanes and pulls one worker process runs at once.
         connections: by name; ``adapter`` plus that adapter's own fields.
         source_priority: connections whose values win on a profile, best first.
@@ -48,6 +51,10 @@ class Settings(BaseSettings):
     web_port: int = 8360
     hooks_port: int = 8361
     bind: str = "127.0.0.1"
+    proxies: int = Field(default=0, ge=0)
+    card_frame_ancestors: str = "'self'"
+    language: str = Field(default="zh_CN", pattern=r"^(zh_CN|en)$")
+    timezone: str = "Asia/Shanghai"
     worker_threads: int = Field(default=8, ge=1, le=64)
     body_limit_bytes: int = 1024 * 1024
     history_days: int = Field(default=90, ge=1)

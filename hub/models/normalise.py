@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
@@ -70,8 +71,15 @@ _PLACEHOLDER_MAILBOXES = frozenset(
 )
 
 
+_CN_MOBILE = re.compile(r"(\+86 ?)?(1[3-9]\d)([ -]?)(\d{4})\3(\d{4})", re.ASCII)
+"""The usual ways to write one. 179 is an access code of a carrier, not the start of a number."""
+
+
 @lru_cache(maxsize=RECENT)
 def _phone(value: str, region: str) -> str | None:
+    usual = _CN_MOBILE.fullmatch(value)
+    if usual and (region == "CN" or usual[1]) and usual[2] != "179":
+        return f"+86{usual[2]}{usual[4]}{usual[5]}"  # as the library says, in a tenth of its time
     extension = ""
     if found := _EXTENSION.search(value):
         extension, value = found.group(1), value[: found.start()]
@@ -129,17 +137,36 @@ def _tax_id(value: str, region: str) -> str | None:
 
 
 @lru_cache(maxsize=RECENT)
-def _spelled(han: str) -> tuple[str, ...]:
-    """The pinyin of each 汉字."""
-    return tuple(_pinyin()(han))
+def _spelled(text: str) -> tuple[str, ...]:
+    """The pinyin of each 汉字, and what stands between them."""
+    if text.isascii():
+        return (text,)
+    lazy_pinyin, phrases = _pinyin()
+    if len(text) > 4 or not _HAN.fullmatch(text):
+        return tuple(lazy_pinyin(text))
+    parts = (text[i:j] for i in range(len(text)) for j in range(i + 2, len(text) + 1))
+    if any(part in phrases for part in parts):
+        return tuple(lazy_pinyin(text))
+    return tuple(sound for han in text for sound in _sound(han))
+
+
+@lru_cache(maxsize=RECENT)
+def _sound(han: str) -> list[str]:
+    """The pinyin of one 汉字 outside any phrase, without taking a name apart ten times slower."""
+    return _pinyin()[0](han)
 
 
 @cache
-def _pinyin() -> Callable[[str], list[str]]:
-    """Pypinyin on first use: its dictionaries take half a second and 40 MiB to load."""
-    from pypinyin import lazy_pinyin
+def _pinyin() -> tuple[Callable[[str], list[str]], Container[str]]:
+    """Pypinyin and its phrases on first use: they take half a second and 40 MiB to load.
 
-    return lazy_pinyin
+    What was loaded stays for good, so the garbage collector need not look through it again.
+    """
+    from pypinyin import lazy_pinyin
+    from pypinyin.constants import PHRASES_DICT
+
+    gc.freeze()
+    return lazy_pinyin, PHRASES_DICT
 
 
 @cache
@@ -171,7 +198,7 @@ def name_key(name: str, kind: str = "Person") -> str:
 def search_keys(name: str) -> str:
     """What a name is found by: lower case, simplified, and in pinyin, with and without spaces."""
     folded = unicodedata.normalize("NFKC", name).lower().strip()
-    simplified = _simplified().convert(folded)
+    simplified = folded if folded.isascii() else _simplified().convert(folded)
     spelled = _spelled(simplified)
     forms = (folded, simplified, " ".join(spelled), "".join(spelled).replace(" ", ""))
     return "\n".join(dict.fromkeys(form for form in forms if form))

@@ -66,8 +66,7 @@ def deliver(hub: Hub, lane: Lane) -> None:
 
 def _deliver_one(hub: Hub, lane: Lane, item: Delivery) -> bool:
     """Try once and store the outcome; whether later writes of the same record may follow."""
-    with hub.database.write() as conn:
-        lane.hold(conn)
+    lane.keep(hub)
     live = hub.registry.get(item.connection)
     outcome = _try(hub, live, item)
     if outcome.error is not None:

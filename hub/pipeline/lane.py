@@ -28,6 +28,8 @@ HELD_S = 1.0
 LEASE_S = 120.0
 """Longer than a slice and one hanging call, so that a live holder keeps it; a dead one loses it."""
 
+FRESH_S = 20.0
+
 
 @cache
 def place() -> str:
@@ -71,11 +73,12 @@ def _runs(holder: str) -> bool:
 
 @dataclass(slots=True)
 class Lane:
-    """A lease, when its slice ends, and how long it rests afterwards."""
+    """A lease: when its slice ends, how long it rests then, when it was last prolonged."""
 
     lease: Lease
     ends_at: float = field(default_factory=lambda: time.monotonic() + SLICE_S)
     rest_s: float = 0.0
+    held_at: float = field(default_factory=time.monotonic)
 
     @property
     def name(self) -> str:
@@ -93,6 +96,17 @@ class Lane:
             LeaseLostError: somebody else took it over.
         """
         leases.hold(conn, self.lease, LEASE_S)
+        self.held_at = time.monotonic()
+
+    def keep(self, hub: Hub) -> None:
+        """Prolong the lease before a call that may take long, unless it was just prolonged.
+
+        Raises:
+            LeaseLostError: somebody else took it over.
+        """
+        if time.monotonic() - self.held_at > FRESH_S:
+            with hub.database.write() as conn:
+                self.hold(conn)
 
 
 @contextmanager

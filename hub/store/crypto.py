@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -58,15 +59,20 @@ def new_key() -> str:
 
 
 def key_from_file(path: Path) -> str:
-    """The key kept at ``path``, made on first use and readable only by its owner."""
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text("ascii").strip()
-    with os.fdopen(descriptor, "w") as file:
-        file.write(new_key())
-        file.flush()
-        os.fsync(file.fileno())
+    """The key kept at ``path``, made on first use and readable only by its owner.
+
+    It appears under its name only when it is whole: another process may be starting as well.
+    """
+    if not path.exists():
+        made = path.with_name(f"{path.name}.{os.getpid()}")
+        descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(new_key())
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            os.link(made, path)
+        made.unlink()
     return path.read_text("ascii").strip()
 
 

@@ -190,21 +190,3 @@ def members(conn: Connection, id_: str) -> list[str]:
     """The party records of a customer, in order of their names."""
     rows = conn.execute(select(link.c.ref).where(link.c.customer_id == id_).order_by(link.c.ref))
     return list(rows.scalars())
-
-
-def current_id(conn: Connection, id_: str) -> str | None:
-    """The customer an id stands for now; None when it never stood for one."""
-    row = conn.execute(select(customer.c.merged_into).where(customer.c.id == id_)).first()
-    return None if row is None else row.merged_into or id_
-
-
-def find(conn: Connection, type_: str, value: str) -> list[str]:
-    """Customers who hold a normalised identifier."""
-    rows = conn.execute(
-        select(link.c.customer_id)
-        .distinct()
-        .join(identifier, identifier.c.ref == link.c.ref)
-        .where(identifier.c.type == type_, identifier.c.value == value)
-        .order_by(link.c.customer_id)
-    )
-    return list(rows.scalars())

@@ -260,6 +260,12 @@ decision = Table(
     Column("at", Instant, nullable=False),
     Index("ix_decision_customer_id", "customer_id"),
     Index(
+        "ix_decision_other_id",
+        "other_id",
+        postgresql_where=text("other_id IS NOT NULL"),
+        sqlite_where=text("other_id IS NOT NULL"),
+    ),
+    Index(
         "ix_decision_a",
         "a",
         postgresql_where=text("a IS NOT NULL"),
@@ -282,6 +288,9 @@ profile = Table(
     Column("document", Text, nullable=False, comment="profiles.Profile as JSON"),
     Column("built_at", Instant, nullable=False),
     Index("ix_profile_built_at", "built_at"),
+    # A name search scans names, not documents. PostgreSQL keeps long documents apart by itself, and
+    # limits how long an index row may be.
+    Index("ix_profile_search", "search", "built_at", "customer_id").ddl_if(dialect="sqlite"),
 )
 
 binding = Table(
@@ -327,6 +336,12 @@ delivery = Table(
         postgresql_where=_OUTBOX_PENDING,
     ),
     Index("ix_delivery_subject", "subject"),
+    Index(
+        "ix_delivery_gave_up",
+        "state",
+        sqlite_where=text("state IN ('dead', 'unknown')"),
+        postgresql_where=text("state IN ('dead', 'unknown')"),
+    ),
 )
 
 # In words, not in bound values: only so do both databases see that the index of the few pending

@@ -39,22 +39,22 @@ class Hub:
     @property
     def timezone(self) -> str:
         """The time zone instants are shown in."""
-        return cast("str", getattr(self.settings, "timezone", "Asia/Shanghai"))
+        return self.settings.timezone
 
     @property
     def language(self) -> str:
         """The language of whoever asks for none we have."""
-        return cast("str", getattr(self.settings, "language", "zh_CN"))
+        return self.settings.language
 
     @property
     def frame_ancestors(self) -> str:
         """Who may frame a card opened by a token, as a CSP source list."""
-        return cast("str", getattr(self.settings, "card_frame_ancestors", "'self'"))
+        return self.settings.card_frame_ancestors
 
     @property
     def proxies(self) -> int:
         """How many proxies of our own stand in front and set ``X-Forwarded-For``."""
-        return cast("int", getattr(self.settings, "proxies", 0))
+        return self.settings.proxies
 
     def cipher(self) -> MultiFernet:
         """Makes cursors unreadable: they may name records by a phone number or mail address."""

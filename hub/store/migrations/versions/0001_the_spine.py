@@ -20,7 +20,7 @@ def upgrade() -> None:
             "role", sa.Text(), nullable=False, comment="admin, operator, manager, agent, auditor"
         ),
         sa.Column("language", sa.Text(), server_default="", nullable=False),
-        sa.Column("active", sa.Boolean(), server_default=sa.text("(true)"), nullable=False),
+        sa.Column("active", sa.Boolean(), server_default=sa.text("true"), nullable=False),
         sa.Column("created_at", Instant(), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_account")),
     )
@@ -149,6 +149,14 @@ def upgrade() -> None:
         sqlite_where=sa.text("b IS NOT NULL"),
     )
     op.create_index("ix_decision_customer_id", "decision", ["customer_id"], unique=False)
+    op.create_index(
+        "ix_decision_other_id",
+        "decision",
+        ["other_id"],
+        unique=False,
+        postgresql_where=sa.text("other_id IS NOT NULL"),
+        sqlite_where=sa.text("other_id IS NOT NULL"),
+    )
     op.create_table(
         "delivery",
         sa.Column("id", Serial, autoincrement=True, nullable=False),
@@ -188,6 +196,14 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("state IN ('queued', 'retry')"),
         postgresql_where=sa.text("state IN ('queued', 'retry')"),
+    )
+    op.create_index(
+        "ix_delivery_gave_up",
+        "delivery",
+        ["state"],
+        unique=False,
+        sqlite_where=sa.text("state IN ('dead', 'unknown')"),
+        postgresql_where=sa.text("state IN ('dead', 'unknown')"),
     )
     op.create_index("ix_delivery_subject", "delivery", ["subject"], unique=False)
     op.create_table(
@@ -288,6 +304,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("customer_id", name=op.f("pk_profile")),
     )
     op.create_index("ix_profile_built_at", "profile", ["built_at"], unique=False)
+    if op.get_bind().dialect.name == "sqlite":
+        op.create_index("ix_profile_search", "profile", ["search", "built_at", "customer_id"])
     op.create_table(
         "quarantine",
         sa.Column("id", Serial, autoincrement=True, nullable=False),
@@ -427,6 +445,8 @@ def downgrade() -> None:
     op.drop_table("record")
     op.drop_table("raw")
     op.drop_table("quarantine")
+    if op.get_bind().dialect.name == "sqlite":
+        op.drop_index("ix_profile_search", table_name="profile")
     op.drop_index("ix_profile_built_at", table_name="profile")
     op.drop_table("profile")
     op.drop_table("mapping")
@@ -445,12 +465,24 @@ def downgrade() -> None:
     op.drop_table("history")
     op.drop_index("ix_delivery_subject", table_name="delivery")
     op.drop_index(
+        "ix_delivery_gave_up",
+        table_name="delivery",
+        sqlite_where=sa.text("state IN ('dead', 'unknown')"),
+        postgresql_where=sa.text("state IN ('dead', 'unknown')"),
+    )
+    op.drop_index(
         "ix_delivery_due",
         table_name="delivery",
         sqlite_where=sa.text("state IN ('queued', 'retry')"),
         postgresql_where=sa.text("state IN ('queued', 'retry')"),
     )
     op.drop_table("delivery")
+    op.drop_index(
+        "ix_decision_other_id",
+        table_name="decision",
+        postgresql_where=sa.text("other_id IS NOT NULL"),
+        sqlite_where=sa.text("other_id IS NOT NULL"),
+    )
     op.drop_index("ix_decision_customer_id", table_name="decision")
     op.drop_index(
         "ix_decision_b",
