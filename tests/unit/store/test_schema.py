@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
@@ -17,6 +19,14 @@ def test_migrations_lead_to_the_schema_and_running_them_again_changes_nothing(
     migrate(database)
     with database.read() as conn:
         assert is_current(conn)
-        context = MigrationContext.configure(conn, opts={"compare_type": True})
-        assert compare_metadata(context, metadata) == []
+        options = {"compare_type": True, "include_object": _meant_for(conn.dialect.name)}
+        context = MigrationContext.configure(conn, opts=options)
+        differences = compare_metadata(context, metadata)
     database.close()
+    assert differences == []
+
+
+def _meant_for(dialect: str) -> Callable[..., bool]:
+    """Alembic does not know that an index may be for one database only."""
+    only_sqlite = {"ix_profile_search"}
+    return lambda _thing, name, *_: dialect == "sqlite" or name not in only_sqlite
