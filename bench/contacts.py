@@ -8,7 +8,8 @@ from typing import Any
 TWIN_EVERY = 50
 """One row in so many is a second record of somebody who was told of long before it."""
 
-CHANGED_EVERY = 100
+CHANGED_EVERY, CHANGED = 100, 7
+"""Rows 7, 107, 207 … differ in each edition."""
 
 _EPOCH = datetime(2024, 1, 1, 8, tzinfo=UTC)
 _FAMILY = "王李张刘陈杨黄赵吴周徐孙马朱胡郭何高林罗郑梁谢宋唐许韩冯邓曹彭曾肖田董袁潘于蒋蔡"
@@ -16,8 +17,37 @@ _GIVEN = (
     "伟芳娜敏静丽强磊洋艳勇军杰涛超明霞秀英华慧巧美玉萍红娥玲芬燕彩春菊兰凤洁梅琳素云莲真环雪荣"
     "爱妹香月莺媛瑞凡佳嘉琼勤珍贞莉桂娣叶璧璐娅琦晶妍茜秋珊莎锦黛青倩婷姣婉娴瑾颖露瑶怡婵雁蓓纨"
 )
-_FIRST = ["Alice", "Brian", "Clara", "David", "Emma", "Frank", "Grace", "Henry", "Irene", "James", "Karen", "Lucas", "Maria", "Nora"]
-_LAST = ["Adams", "Baker", "Clark", "Davis", "Evans", "Fisher", "Green", "Harris", "Irving", "Jones", "King", "Lewis", "Moore"]
+_FIRST = [
+    "Alice",
+    "Brian",
+    "Clara",
+    "David",
+    "Emma",
+    "Frank",
+    "Grace",
+    "Henry",
+    "Irene",
+    "James",
+    "Karen",
+    "Lucas",
+    "Maria",
+    "Nora",
+]
+_LAST = [
+    "Adams",
+    "Baker",
+    "Clark",
+    "Davis",
+    "Evans",
+    "Fisher",
+    "Green",
+    "Harris",
+    "Irving",
+    "Jones",
+    "King",
+    "Lewis",
+    "Moore",
+]
 _CITIES = ("上海", "北京", "深圳", "杭州", "成都", "武汉", "西安")
 _TRADES = ("科技", "机电", "医疗器械", "物流", "环保设备", "仪器仪表")
 _TITLES = ("采购经理", "设备主管", "总经理", "运维工程师", "财务", "")
@@ -25,7 +55,7 @@ _TITLES = ("采购经理", "设备主管", "总经理", "运维工程师", "财�
 
 def contact(n: int, edition: int = 0) -> dict[str, Any]:
     """Row ``n`` as the CRM's API gives it; every ``CHANGED_EVERY``-th is new in each edition."""
-    changes = edition if n % CHANGED_EVERY == 7 else 0
+    changes = edition if n % CHANGED_EVERY == CHANGED else 0
     first = _first_of(n)
     digits = _phone(first)
     company = n // 7

@@ -44,6 +44,9 @@ app.conf.update(
     task_acks_late=True,
     task_default_queue=settings().queue_name,
     worker_prefetch_multiplier=1,
+    # Its queue belongs to one connection: with RabbitMQ a second worker of a machine, or one that
+    # starts again right after a kill, would find it locked and end.
+    worker_enable_remote_control=False,
     worker_hijack_root_logger=False,
     worker_cancel_long_running_tasks_on_connection_loss=False,
     beat_schedule={

@@ -108,27 +108,30 @@ def _change(hub: Hub, live: Live, item: Delivery) -> Change:
         def find(ref: Ref, stream: str) -> str | None:
             return counterpart(conn, ref, item.connection, stream)
 
-        external_id = find(Ref.parse(item.subject), item.stream)
+        external_id = copy_of(conn, Ref.parse(item.subject), item.connection, item.stream)
         values = to_vendor(live.mappings[item.stream], item.fields, find=find)
     return Change(id=external_id, values=values, key=item.key, marker=f"hub-{item.key[:16]}")
 
 
-def counterpart(conn: Any, ref: Ref, connection: str, stream: str) -> str | None:
-    """What another system calls the same thing.
-
-    Its own id, the copy we made there, what a copy of ours was made from, or the same customer.
-    """
+def copy_of(conn: Any, ref: Ref, connection: str, stream: str) -> str | None:
+    """What to update there: the record itself, the copy we made, or the same customer's record."""
     if ref.connection == connection and ref.stream == stream:
         return ref.id
     if bound := outbox.bound_id(conn, str(ref), connection, stream):
         return bound
-    original = outbox.copies(conn, [str(ref)]).get(str(ref), "")
-    if original.startswith(f"{connection}/{stream}/"):
-        return original.removeprefix(f"{connection}/{stream}/")
     mine = customers.links(conn, [str(ref)]).get(str(ref))
     prefix = f"{connection}/{stream}/"
     theirs = customers.members(conn, mine) if mine else []
     return next((name.removeprefix(prefix) for name in theirs if name.startswith(prefix)), None)
+
+
+def counterpart(conn: Any, ref: Ref, connection: str, stream: str) -> str | None:
+    """What another system calls the same thing: also what a copy of ours was made from."""
+    if found := copy_of(conn, ref, connection, stream):
+        return found
+    prefix = f"{connection}/{stream}/"
+    original = outbox.copies(conn, [str(ref)]).get(str(ref), "")
+    return original.removeprefix(prefix) if original.startswith(prefix) else None
 
 
 def _store_success(

@@ -17,6 +17,9 @@ from hub.store.schema import from_us, profile
 
 FACT_KINDS = tuple(kind for kind in KINDS if kind not in PARTY_KINDS)
 
+# As a list it has to unpack, PostgreSQL expects few ids and goes by index; told that they are 500,
+# and before its statistics know the table, it would read all of it.
+_ASKED = "l.customer_id = ANY(ARRAY(SELECT json_array_elements_text(CAST(:ids AS json))))"
 _COLUMNS = "l.customer_id, r.ref, r.kind, r.document, r.mapping_version, raw.seen_at"
 
 # The newest facts of each kind by index, never the whole history: each database has its own words
@@ -29,12 +32,12 @@ _NEWEST = {
     "postgresql": f"""
         SELECT {_COLUMNS} FROM link l
         CROSS JOIN LATERAL ({_ANY_FACT}) any_fact
-        CROSS JOIN unnest(CAST(:kinds AS text[])) k(kind)
+        CROSS JOIN json_array_elements_text(CAST(:kinds AS json)) k(kind)
         CROSS JOIN LATERAL (
             SELECT * FROM record WHERE party = l.ref AND kind = k.kind AND deleted_at IS NULL
             ORDER BY occurred_at DESC LIMIT :shown) r
         JOIN raw ON raw.ref = r.parent
-        WHERE l.customer_id = ANY(:ids)""",
+        WHERE {_ASKED}""",
     "sqlite": f"""
         SELECT {_COLUMNS} FROM json_each(:ids) i
         CROSS JOIN link l ON l.customer_id = i.value
@@ -49,7 +52,7 @@ _OPEN = {
     "postgresql": f"""
         SELECT {_COLUMNS} FROM link l
         JOIN record r ON r.party = l.ref AND r.is_open
-        JOIN raw ON raw.ref = r.parent WHERE l.customer_id = ANY(:ids)""",
+        JOIN raw ON raw.ref = r.parent WHERE {_ASKED}""",
     "sqlite": f"""
         SELECT {_COLUMNS} FROM json_each(:ids) i
         CROSS JOIN link l ON l.customer_id = i.value
@@ -60,7 +63,7 @@ _MEMBERS = {
     "postgresql": f"""
         SELECT {_COLUMNS} FROM link l
         JOIN record r ON r.ref = l.ref AND r.deleted_at IS NULL
-        JOIN raw ON raw.ref = r.parent WHERE l.customer_id = ANY(:ids)""",
+        JOIN raw ON raw.ref = r.parent WHERE {_ASKED}""",
     "sqlite": f"""
         SELECT {_COLUMNS} FROM json_each(:ids) i
         CROSS JOIN link l ON l.customer_id = i.value
@@ -81,12 +84,10 @@ def material(conn: Connection, ids: Iterable[str]) -> dict[str, list[Held]]:
 
 
 def _rows(conn: Connection, query: dict[str, str], ids: Sequence[str]) -> Any:
-    dialect = conn.dialect.name
-    pack = (lambda v: orjson.dumps(v).decode()) if dialect == "sqlite" else list
-    values: dict[str, Any] = {"ids": pack(ids)}
+    values: dict[str, Any] = {"ids": orjson.dumps(ids).decode()}
     if query is _NEWEST:
-        values |= {"kinds": pack(FACT_KINDS), "shown": SHOWN}
-    return conn.execute(text(query[dialect]), values)
+        values |= {"kinds": orjson.dumps(FACT_KINDS).decode(), "shown": SHOWN}
+    return conn.execute(text(query[conn.dialect.name]), values)
 
 
 def _held(row: Any) -> Held:

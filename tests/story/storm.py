@@ -80,13 +80,12 @@ class Event:
             said = {
                 "number": f"SO{n}",
                 "reference": self.name,
-                "customer_id": f"C{n // 6 * 2 + 1:04d}",
+                "customer_id": f"C{n + 1:04d}",
             }
             return {**row, **said}
-        # Two customers each turn out to be one, and now and then they do not.
-        pair = n // 4
-        shared = pair if self.version % 3 else 10_000 + n
-        return {**row, "name": f"客户{pair}", "phone": f"139{shared:08d}", "member_no": f"M{n}"}
+        # Three customers turn out to be one, and every third version says that they do not.
+        shared = n // 4 if self.version % 3 else 10_000 + n
+        return {**row, "name": f"客户{n // 4}", "phone": f"139{shared:08d}", "member_no": f"M{n}"}
 
     @property
     def body(self) -> bytes:
@@ -96,7 +95,7 @@ class Event:
 
 def plan(rng: random.Random, events: int, records: int) -> list[Event]:
     """Rising versions per record, locally out of order, some of them twice."""
-    streams = ["customers" if n % 2 else "orders" for n in range(records)]
+    streams = ["customers" if n % 4 else "orders" for n in range(records)]
     ids = [f"{stream[0].upper()}{n:04d}" for n, stream in enumerate(streams)]
     waiting = [
         (stream, id_, _almost_in_order(rng, range(1, events // records + 1)))

@@ -1,0 +1,35 @@
+"""The adapter against a real mailbox: letters come once, an answer is sent once."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+
+from demo.systems import Mailbox
+from hub.errors import AuthError, RetryableError
+from hub.mapping import to_canonical
+from tests.systems.live import change, mail, pulled
+
+
+def test_letters_come_once_and_an_answer_is_sent_once(mailbox: Mailbox) -> None:
+    live = mail(mailbox)
+    live.adapter.check()
+    rows, cursor = pulled(live, "messages")
+    assert len(rows) == len(mailbox.letters())
+    assert pulled(live, "messages", cursor)[0] == {}
+    for raw in rows.values():
+        assert to_canonical(live.mappings["messages"], raw, connection="mail")
+    subject = f"Re: 退换货 {uuid.uuid4().hex[:6]}"
+    answer = change(to=[{"address": "lina@example.com"}], subject=subject, text="已受理。\n")
+    stream = live.streams["messages"]
+    assert live.adapter.push(stream, answer).id == live.adapter.push(stream, answer).id
+    arrived = [m for m in mailbox.letters("lina@example.com").values() if m["Subject"] == subject]
+    assert len(arrived) == 1
+
+
+def test_wrong_credentials_and_a_stopped_server_are_told_apart(mailbox: Mailbox) -> None:
+    with pytest.raises(AuthError):
+        mail(mailbox, password="no").adapter.check()
+    with pytest.raises(RetryableError):
+        mail(mailbox, imap_port=9).adapter.check()
