@@ -21,6 +21,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     database = Database(chosen.database, pool_size=16)
     registry, writer = Registry(database, open_vault(chosen)), Writer(database)
     app = Flask("webhooks", static_folder=None)
+    app.extensions["hub.database"] = database  # for whoever must close it
     app.config["MAX_CONTENT_LENGTH"] = chosen.body_limit_bytes
 
     @app.route("/hooks/<connection>", methods=["GET", "POST", "PUT"])

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import DatabaseError, DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import QueuePool
 
 from hub.errors import ConfigError, ContentionError, StoreError
@@ -20,6 +21,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 BUSY_TIMEOUT_MS = 5_000
+CONNECT_TIMEOUT_S = 5
 RERUNS = 6
 _RERUN_CODES = ("40001", "40P01", "55P03", "23505")  # serialisation, deadlock, lock, unique race
 
@@ -111,7 +113,11 @@ def _engine(url: str, pool_size: int) -> Engine:
     if url.startswith(("postgresql://", "postgresql+psycopg://")):
         plain = url.replace("postgresql://", "postgresql+psycopg://", 1)
         engine = create_engine(
-            plain, pool_size=pool_size, max_overflow=pool_size, pool_pre_ping=True
+            plain,
+            pool_size=pool_size,
+            max_overflow=pool_size,
+            pool_pre_ping=True,
+            connect_args={"connect_timeout": CONNECT_TIMEOUT_S},
         )
         event.listen(engine, "connect", _prepare_postgresql)
         return engine
@@ -147,8 +153,11 @@ def _translated() -> Iterator[None]:
         yield
     except (OperationalError, IntegrityError) as exc:
         raise _store_error(exc) from exc
+    except PoolTimeoutError as exc:
+        raise StoreError("no connection to the database is free") from exc
     except DBAPIError as exc:
-        if exc.connection_invalidated or _worth_a_rerun(exc):
+        damaged = type(exc) is DatabaseError  # SQLite: the file is something else, or broken
+        if damaged or exc.connection_invalidated or _worth_a_rerun(exc):
             raise _store_error(exc) from exc
         raise
 

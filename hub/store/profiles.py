@@ -17,8 +17,8 @@ from hub.store.schema import from_us, profile
 
 FACT_KINDS = tuple(kind for kind in KINDS if kind not in PARTY_KINDS)
 
-# As a list it has to unpack, PostgreSQL expects few ids and goes by index; told that they are 500,
-# and before its statistics know the table, it would read all of it.
+# PostgreSQL would read whole tables as long as it has no statistics of them, that is during the
+# first load: OFFSET 0 makes it go by index, row by row, and a list it has to unpack looks short.
 _ASKED = "l.customer_id = ANY(ARRAY(SELECT json_array_elements_text(CAST(:ids AS json))))"
 _COLUMNS = "l.customer_id, r.ref, r.kind, r.document, r.mapping_version, raw.seen_at"
 
@@ -36,7 +36,7 @@ _NEWEST = {
         CROSS JOIN LATERAL (
             SELECT * FROM record WHERE party = l.ref AND kind = k.kind AND deleted_at IS NULL
             ORDER BY occurred_at DESC LIMIT :shown) r
-        JOIN raw ON raw.ref = r.parent
+        CROSS JOIN LATERAL (SELECT seen_at FROM raw WHERE ref = r.parent OFFSET 0) raw
         WHERE {_ASKED}""",
     "sqlite": f"""
         SELECT {_COLUMNS} FROM json_each(:ids) i
@@ -51,8 +51,9 @@ _NEWEST = {
 _OPEN = {
     "postgresql": f"""
         SELECT {_COLUMNS} FROM link l
-        JOIN record r ON r.party = l.ref AND r.is_open
-        JOIN raw ON raw.ref = r.parent WHERE {_ASKED}""",
+        CROSS JOIN LATERAL (SELECT * FROM record WHERE party = l.ref AND is_open OFFSET 0) r
+        CROSS JOIN LATERAL (SELECT seen_at FROM raw WHERE ref = r.parent OFFSET 0) raw
+        WHERE {_ASKED}""",
     "sqlite": f"""
         SELECT {_COLUMNS} FROM json_each(:ids) i
         CROSS JOIN link l ON l.customer_id = i.value
@@ -62,8 +63,10 @@ _OPEN = {
 _MEMBERS = {
     "postgresql": f"""
         SELECT {_COLUMNS} FROM link l
-        JOIN record r ON r.ref = l.ref AND r.deleted_at IS NULL
-        JOIN raw ON raw.ref = r.parent WHERE {_ASKED}""",
+        CROSS JOIN LATERAL (
+            SELECT * FROM record WHERE ref = l.ref AND deleted_at IS NULL OFFSET 0) r
+        CROSS JOIN LATERAL (SELECT seen_at FROM raw WHERE ref = r.parent OFFSET 0) raw
+        WHERE {_ASKED}""",
     "sqlite": f"""
         SELECT {_COLUMNS} FROM json_each(:ids) i
         CROSS JOIN link l ON l.customer_id = i.value

@@ -13,15 +13,22 @@ import sys
 import time
 import urllib.error
 import urllib.request
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from kombu import Connection
+
 from hub.registry import ROOT, Hub, open_hub
 from hub.settings import Settings
+from tests.conftest import KEY
 
 BIN = Path(sys.executable).parent
+PRODUCTION = ("hooks", "worker", "beat")
+RABBITMQ = "amqp://guest:guest@127.0.0.1:5672//"
+REDIS = "redis://127.0.0.1:6379/9"
 PATIENCE_S = 180.0
 """Deadlines are for machines that do much else at the same time; nothing waits for them."""
 
@@ -139,6 +146,42 @@ class Installation:
         """The end of what each process said."""
         found = sorted(self.folder.glob("*.log"))
         return "\n".join(f"--- {path.name}\n{path.read_text('utf-8')[-6000:]}" for path in found)
+
+
+@contextmanager
+def installed(tmp_path: Path, database_url: str, **settings: Any) -> Iterator[Installation]:
+    """An applied installation; whatever it left running is ended, its logs shown on failure."""
+    folder = tmp_path / "there"
+    folder.mkdir()
+    if database_url.startswith(
+        "postgresql"
+    ):  # its server is not killed: no flush need be waited for
+        database_url += "?options=-csynchronous_commit%3Doff"
+    given = {
+        "database_url": database_url,
+        "secret_keys": [KEY],
+        **settings,
+    }
+    there = Installation(folder, given)
+    try:
+        there.run("apply")
+        yield there
+    except BaseException:
+        print(there.logs())  # noqa: T201
+        raise
+    finally:
+        there.close()
+
+
+@contextmanager
+def own_queue(broker_url: str) -> Iterator[dict[str, Any]]:
+    """Settings for this broker, under a queue of our own that is gone afterwards."""
+    name = f"hub-test-{uuid.uuid4().hex[:12]}"
+    try:
+        yield {"broker_url": broker_url, "queue_name": name}
+    finally:
+        with Connection(broker_url) as broker:
+            broker.default_channel.queue_delete(name)
 
 
 def procfile(**values: str) -> dict[str, list[str]]:

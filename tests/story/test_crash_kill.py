@@ -7,33 +7,31 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import signal
 import time
-import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
-from kombu import Connection
 
-from hub.registry import Hub, apply, open_hub
-from hub.settings import Settings
-from tests.conftest import KEY, need
+from hub.registry import Hub
+from tests.conftest import need
 from tests.story import storm
 from tests.story.processes import (
     PATIENCE_S,
+    PRODUCTION,
+    RABBITMQ,
     Installation,
     children,
     command_of,
+    installed,
+    own_queue,
     wait_until,
 )
 
 EVENTS, RECORDS, SECONDS = 2_000, 200, 25.0
 SEED = int(os.environ.get("HUB_TEST_SEED", "0")) or random.randrange(1, 1_000_000)
-RABBITMQ = "amqp://guest:guest@127.0.0.1:5672//"
 
 pytestmark = pytest.mark.xdist_group("processes")
 
@@ -53,62 +51,15 @@ def test_production_on_postgresql_and_rabbitmq(
     database_url: str, tmp_path: Path, clean: Hub
 ) -> None:
     need("rabbitmq")
-    queue = f"hub-test-{uuid.uuid4().hex[:12]}"
-    try:
-        with installed(tmp_path, database_url, broker_url=RABBITMQ, queue_name=queue) as there:
-            for name in PRODUCTION:
-                there.start_production(name)
-            wait_until("hooks answer", there.is_reachable)
-            killer = storm.Killer(random.Random(SEED), production_victims(there), gap_s=(1.5, 4.0))
-            weather(there, killer, clean)
-            for name in PRODUCTION:
-                there.stop(name)
-    finally:
-        with Connection(RABBITMQ) as broker:
-            broker.default_channel.queue_delete(queue)
-
-
-PRODUCTION = ("hooks", "worker", "beat")
-
-
-@pytest.fixture
-def clean(sqlite_template: Path, tmp_path: Path) -> Iterator[Hub]:
-    """Another hub with the same connections, which nothing happens to."""
-    shutil.copy(sqlite_template, tmp_path / "clean.db")
-    given: dict[str, Any] = {"shop": {"adapter": "demo", "account": "clean"}}
-    url = f"sqlite:///{tmp_path}/clean.db"
-    settings = Settings(state_dir=tmp_path, database_url=url, secret_keys=[KEY], connections=given)
-    hub = open_hub(settings)
-    apply(hub.registry, settings)
-    yield hub
-    hub.close()
-
-
-@contextmanager
-def installed(tmp_path: Path, database_url: str, **settings: Any) -> Iterator[Installation]:
-    """An applied installation; whatever it left running is ended, its logs shown on failure."""
-    folder = tmp_path / "there"
-    folder.mkdir()
-    if database_url.startswith(
-        "postgresql"
-    ):  # its server is not killed: no flush need be waited for
-        database_url += "?options=-csynchronous_commit%3Doff"
-    given = {
-        "database_url": database_url,
-        "secret_keys": [KEY],
-        "connections": storm.connections(folder / "ledger.jsonl"),
-        "rules": storm.RULES,
-        **settings,
-    }
-    there = Installation(folder, given)
-    try:
-        there.run("apply")
-        yield there
-    except BaseException:
-        print(there.logs())  # noqa: T201
-        raise
-    finally:
-        there.close()
+    with own_queue(RABBITMQ) as broker, installed(tmp_path, database_url, **broker) as there:
+        for name in PRODUCTION:
+            there.start_production(name)
+        wait_until("hooks answer", there.is_reachable)
+        killer = storm.Killer(random.Random(SEED), production_victims(there), gap_s=(1.5, 4.0))
+        weather(there, killer, clean)
+        for name in PRODUCTION:
+            assert there.alive(name), f"{name} ended by itself"
+            there.stop(name)
 
 
 def embedded_victims(there: Installation) -> dict[str, Callable[[], None]]:
