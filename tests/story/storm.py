@@ -14,7 +14,7 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,13 +25,16 @@ from sqlalchemy import select
 
 from adapters.demo.webhook import sign
 from hub.profiles.build import build
-from hub.registry import Hub
+from hub.registry import Hub, apply, open_hub
 from hub.sdk import Item
+from hub.settings import Settings
 from hub.store import leases, profiles, schema
+from hub.store.migrate import migrate
 from tests.story.helpers import drain, receive
 from tests.story.processes import Installation, wait_until
 
 SECRET = "storm-secret"
+LEDGER = "ledger.jsonl"
 SENDERS = 6
 DUPLICATES = 0.1
 REORDERED = 0.15
@@ -48,12 +51,11 @@ RULES = [
 ]
 
 
-def connections(ledger: Path) -> dict[str, dict[str, Any]]:
+def settings(folder: Path) -> dict[str, Any]:
     """A shop that sends, and a desk that is written to and pulled."""
-    return {
-        "shop": {"adapter": "demo", "webhook_secrets": [SECRET]},
-        "desk": {"adapter": "demo", "ledger_path": str(ledger), "every_s": 2},
-    }
+    shop = {"adapter": "demo", "webhook_secrets": [SECRET]}
+    desk = {"adapter": "demo", "ledger_path": str(folder / LEDGER), "every_s": 2}
+    return {"connections": {"shop": shop, "desk": desk}, "rules": RULES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +237,7 @@ def wait_until_drained(installation: Installation, patience_s: float) -> None:
         wait_until("inbox and outbox drained", is_drained, patience_s=patience_s)
 
 
-def check(hub: Hub, clean: Hub, acknowledged: Mapping[Event, int], ledger: Path) -> None:
+def check(hub: Hub, acknowledged: Mapping[Event, int], folder: Path) -> None:
     """Everything acknowledged is there, once and in order, and so is everything it led to."""
     applied = _applied(hub)
     newest: dict[str, int] = {}
@@ -244,9 +246,10 @@ def check(hub: Hub, clean: Hub, acknowledged: Mapping[Event, int], ledger: Path)
     assert {ref: versions[-1] for ref, versions in applied.items()} == newest
     assert all(versions == sorted(set(versions)) for versions in applied.values())
     _check_inbox(hub, acknowledged)
-    _check_ledger(ledger, applied)
+    _check_ledger(folder / LEDGER, applied)
     _check_profiles(hub)
-    assert _partition(hub) == _partition_of(clean, newest)
+    with _clean_hub(folder) as clean:
+        assert _partition(hub) == _partition_of(clean, newest)
 
 
 def _applied(hub: Hub) -> dict[str, list[int]]:
@@ -313,8 +316,24 @@ def _partition(hub: Hub) -> set[frozenset[str]]:
     parts: dict[str, set[str]] = defaultdict(set)
     with hub.database.read() as conn:
         for row in conn.execute(select(schema.link)):
-            parts[row.customer_id].add(row.ref)
+            if row.ref.startswith("shop/"):
+                parts[row.customer_id].add(row.ref)
     return {frozenset(refs) for refs in parts.values()}
+
+
+@contextmanager
+def _clean_hub(folder: Path) -> Iterator[Hub]:
+    """Another hub with the same shop, to which nothing ever happened."""
+    given = Settings(
+        state_dir=folder / "clean", connections={"shop": {"adapter": "demo", "account": "clean"}}
+    )
+    hub = open_hub(given)
+    try:
+        migrate(hub.database)
+        apply(hub.registry, given)
+        yield hub
+    finally:
+        hub.close()
 
 
 def _partition_of(clean: Hub, newest: Mapping[str, int]) -> set[frozenset[str]]:

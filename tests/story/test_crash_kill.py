@@ -11,11 +11,11 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from hub.registry import Hub
 from tests.conftest import need
 from tests.story import storm
 from tests.story.processes import (
@@ -30,45 +30,69 @@ from tests.story.processes import (
     wait_until,
 )
 
-EVENTS, RECORDS, SECONDS = 2_000, 200, 25.0
 SEED = int(os.environ.get("HUB_TEST_SEED", "0")) or random.randrange(1, 1_000_000)
 
 pytestmark = pytest.mark.xdist_group("processes")
 
 
+@dataclass(frozen=True, slots=True)
+class Force:
+    """How hard and how long it blows."""
+
+    events: int = 2_000
+    records: int = 200
+    seconds: float = 20.0
+    gap_s: tuple[float, float] = (1.5, 4.0)
+    patience_s: float = PATIENCE_S
+
+
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_embedded_on_sqlite(database_url: str, tmp_path: Path, clean: Hub) -> None:
-    with installed(tmp_path, database_url) as there:
-        there.start_up()
-        wait_until("hooks answer", there.is_reachable)
-        killer = storm.Killer(random.Random(SEED), embedded_victims(there), gap_s=(1.5, 4.0))
-        weather(there, killer, clean)
-        there.stop("up")
+def test_embedded_on_sqlite(database_url: str, tmp_path: Path) -> None:
+    embedded(database_url, tmp_path, Force())
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-def test_production_on_postgresql_and_rabbitmq(
-    database_url: str, tmp_path: Path, clean: Hub
-) -> None:
+def test_production_on_postgresql_and_rabbitmq(database_url: str, tmp_path: Path) -> None:
     need("rabbitmq")
-    with own_queue(RABBITMQ) as broker, installed(tmp_path, database_url, **broker) as there:
+    production(database_url, tmp_path, Force())
+
+
+def embedded(database_url: str, tmp_path: Path, force: Force) -> None:
+    """A storm over ``hub up``, which starts again what is killed under it."""
+    with installed(tmp_path, database_url, **storm.settings(tmp_path)) as there:
+        there.start_up()
+        wait_until("hooks answer", there.is_reachable)
+        weather(there, embedded_victims(there), force)
+        assert there.alive("up")
+        there.stop("up")
+
+
+def production(database_url: str, tmp_path: Path, force: Force) -> None:
+    """A storm over the processes of the Procfile, each started again when it is killed."""
+    with (
+        own_queue(RABBITMQ) as broker,
+        installed(tmp_path, database_url, **broker, **storm.settings(tmp_path)) as there,
+    ):
         for name in PRODUCTION:
             there.start_production(name)
         wait_until("hooks answer", there.is_reachable)
-        killer = storm.Killer(random.Random(SEED), production_victims(there), gap_s=(1.5, 4.0))
-        weather(there, killer, clean)
+        weather(there, production_victims(there), force)
         for name in PRODUCTION:
             assert there.alive(name), f"{name} ended by itself"
             there.stop(name)
 
 
 def embedded_victims(there: Installation) -> dict[str, Callable[[], None]]:
-    """The processes under ``hub up``, which starts them again itself."""
+    """What ``hub up`` started, and what that started."""
+
+    def found(word: str) -> list[int]:
+        mine = [pid for pid in children(there.pid("up")) if word in command_of(pid)]
+        return [pid for child in mine for pid in [child, *children(child)]]
 
     def killing(word: str) -> Callable[[], None]:
         def kill() -> None:
-            wait_until(f"{word} runs", lambda: bool(_found(there, word)))
-            for pid in _found(there, word):
+            wait_until(f"{word} runs", lambda: bool(found(word)))
+            for pid in found(word):
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
 
@@ -77,14 +101,7 @@ def embedded_victims(there: Installation) -> dict[str, Callable[[], None]]:
     return {"hooks": killing("webhooks.app"), "worker": killing("celery")}
 
 
-def _found(there: Installation, word: str) -> list[int]:
-    mine = children(there.pid("up"))
-    return [pid for child in mine if word in command_of(child) for pid in [child, *children(child)]]
-
-
 def production_victims(there: Installation) -> dict[str, Callable[[], None]]:
-    """The processes of the Procfile, each started again at once."""
-
     def killing(name: str) -> Callable[[], None]:
         def kill() -> None:
             there.kill(name)
@@ -95,25 +112,19 @@ def production_victims(there: Installation) -> dict[str, Callable[[], None]]:
     return {name: killing(name) for name in PRODUCTION}
 
 
-def weather(
-    there: Installation,
-    killer: storm.Killer,
-    clean: Hub,
-    *,
-    events: int = EVENTS,
-    records: int = RECORDS,
-    seconds: float = SECONDS,
-) -> None:
+def weather(there: Installation, victims: dict[str, Callable[[], None]], force: Force) -> None:
     """The storm, the quiet after it, and what must hold then."""
     began = time.monotonic()
-    told = storm.plan(random.Random(SEED), events, records)
-    senders = storm.Senders(there.hooks_port, told, per_s=len(told) / seconds)
-    killer.rage_while(lambda: not senders.done, deadline_s=seconds + PATIENCE_S)
-    storm.wait_until_drained(there, PATIENCE_S)
+    told = storm.plan(random.Random(SEED), force.events, force.records)
+    senders = storm.Senders(there.hooks_port, told, per_s=len(told) / force.seconds)
+    killer = storm.Killer(random.Random(SEED), victims, force.gap_s)
+    killer.rage_while(lambda: not senders.done, force.seconds + force.patience_s)
+    storm.wait_until_drained(there, force.patience_s)
+    took_s = time.monotonic() - began
     print(  # noqa: T201
         f"seed {SEED}: {sum(senders.acknowledged.values())} events acknowledged in"
         f" {senders.took_s:.0f} s, refused and sent again {dict(senders.refused)},"
-        f" killed {dict(killer.kills)}, quiet after {time.monotonic() - began:.0f} s"
+        f" killed {dict(killer.kills)}, quiet after {took_s:.0f} s"
     )
     with there.hub() as hub:
-        storm.check(hub, clean, senders.acknowledged, there.folder / "ledger.jsonl")
+        storm.check(hub, senders.acknowledged, there.folder.parent)

@@ -1,0 +1,35 @@
+"""The storms of ``tests/story/test_crash_kill.py``, a quarter of an hour each: ``make soak``.
+
+HUB_SOAK_MINUTES says how long both take together, HUB_TEST_SEED repeats a run.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import need
+from tests.story.test_crash_kill import Force, embedded, production
+
+MINUTES = float(os.environ.get("HUB_SOAK_MINUTES", "30"))
+PER_S = 20
+FORCE = Force(
+    events=int(MINUTES * 30 * PER_S),
+    records=int(MINUTES * PER_S),
+    seconds=MINUTES * 30,
+    gap_s=(2.0, 12.0),
+    patience_s=600.0,
+)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_embedded_on_sqlite(database_url: str, tmp_path: Path) -> None:
+    embedded(database_url, tmp_path, FORCE)
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_production_on_postgresql_and_rabbitmq(database_url: str, tmp_path: Path) -> None:
+    need("rabbitmq")
+    production(database_url, tmp_path, FORCE)
