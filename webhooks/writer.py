@@ -16,9 +16,9 @@ from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql, sqlite
 
 from hub.errors import HubError, StoreError
-from hub.store import leases
+from hub.store import inbox, leases
 from hub.store.db import Database
-from hub.store.schema import inbox
+from hub.store.schema import inbox as table
 
 BATCH_MAX = 200
 TIMEOUT_S = 5.0
@@ -86,8 +86,11 @@ class Writer:
         if unknown:
             leases.ensure_lanes(conn, unknown)
         dialect = sqlite if self._database.is_sqlite else postgresql
-        insert = dialect.insert(inbox).on_conflict_do_nothing().returning(inbox.c.id)
-        ids = [conn.execute(insert, row).scalar_one_or_none() for row in rows]
+        insert = dialect.insert(table).on_conflict_do_nothing().returning(table.c.id)
+        ids = [
+            conn.execute(insert, row).scalar_one_or_none() or inbox.reopen(conn, row)
+            for row in rows
+        ]
         return [id_ for id_ in ids if id_ is not None]
 
 

@@ -32,6 +32,7 @@ class DemoConfig(ConnectionConfig):
 class DemoAdapter(Adapter[DemoConfig]):
     """One demo account. A row is whatever was put there, with ``id`` and a growing ``version``."""
 
+    looks_up = True
     streams = (
         Stream("customers", writable=True),
         Stream("orders", writable=True),

@@ -66,6 +66,7 @@ class RoundupConfig(ConnectionConfig):
 class RoundupAdapter(Adapter[RoundupConfig]):
     """One tracker with the classic schema, or one that extends it."""
 
+    looks_up = True
     streams = (
         Stream("users"),
         Stream("agents", every_s=600),

@@ -64,6 +64,7 @@ class TrytonConfig(ConnectionConfig):
 class TrytonAdapter(Adapter[TrytonConfig]):
     """One company in one database."""
 
+    looks_up = True
     streams = (
         Stream("parties", writable=True),
         Stream("products", every_s=600),

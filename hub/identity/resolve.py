@@ -136,15 +136,20 @@ def _joinable(key: Key, held: Sequence[Evidence]) -> list[list[Evidence]]:
 def _attach_claims(
     by_ref: Mapping[str, Evidence], holders: Mapping[Key, list[Evidence]], clusters: _Clusters
 ) -> None:
+    """Give what is claimed to its one owner; strangers meet by one key each, never by two."""
     claims = [item for item in by_ref.values() if item.keys and item.is_claim]
     owners = {claim.ref: _owners(claim, holders, clusters) for claim in claims}
+    strangers: dict[Key, list[str]] = defaultdict(list)
     for claim in claims:
+        usable = [key for key in claim.keys if key in holders]
         if len(owners[claim.ref]) == 1:
-            clusters.join(min(owners[claim.ref]), claim.ref, {"rule": "claims", "type": "email"})
-    for key, held in sorted(holders.items()):
-        strangers = [item for item in held if item.ref in owners and not owners[item.ref]]
-        for a, b in pairwise(strangers):
-            clusters.join(a.ref, b.ref, {"rule": "same claim", "type": key[0]})
+            why = {"rule": "claims", "type": min(usable, key=_strength)[0]}
+            clusters.join(min(owners[claim.ref]), claim.ref, why)
+        elif not owners[claim.ref] and usable:
+            strangers[min(usable, key=_strength)].append(claim.ref)
+    for key, refs in sorted(strangers.items()):
+        for a, b in pairwise(refs):
+            clusters.join(a, b, {"rule": "same claim", "type": key[0]})
 
 
 def _owners(

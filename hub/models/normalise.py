@@ -169,8 +169,14 @@ def _pinyin() -> tuple[Callable[[str], list[str]], Container[str]]:
     return lazy_pinyin, PHRASES_DICT
 
 
+@lru_cache(maxsize=RECENT)
+def _simplified(text: str) -> str:
+    """The text in simplified 汉字."""
+    return text if text.isascii() else str(_opencc().convert(text))
+
+
 @cache
-def _simplified() -> OpenCC:
+def _opencc() -> OpenCC:
     from opencc import OpenCC
 
     return OpenCC("t2s")
@@ -186,11 +192,11 @@ def name_key(name: str, kind: str = "Person") -> str:
     """
     name = unicodedata.normalize("NFKC", name).strip()
     if kind == "Organization":
-        bare = _COMPANY_SUFFIX.sub("", _simplified().convert(name)) or name
+        bare = _COMPANY_SUFFIX.sub("", _simplified(name)) or name
         return "".join(_WORDS.findall(bare.lower()) + re.findall(r"\d+", bare))
     han = "".join(_HAN.findall(name))
     if len(han) >= 2:
-        return " ".join(sorted(_spelled(_HONORIFICS.sub("", _simplified().convert(han)) or han)))
+        return " ".join(sorted(_spelled(_HONORIFICS.sub("", _simplified(han)) or han)))
     words = [syllable for word in _WORDS.findall(name.lower()) for syllable in _syllables(word)]
     return " ".join(sorted(words + re.findall(r"\d+", name)))
 
@@ -198,7 +204,7 @@ def name_key(name: str, kind: str = "Person") -> str:
 def search_keys(name: str) -> str:
     """What a name is found by: lower case, simplified, and in pinyin, with and without spaces."""
     folded = unicodedata.normalize("NFKC", name).lower().strip()
-    simplified = folded if folded.isascii() else _simplified().convert(folded)
+    simplified = _simplified(folded)
     spelled = _spelled(simplified)
     forms = (folded, simplified, " ".join(spelled), "".join(spelled).replace(" ", ""))
     return "\n".join(dict.fromkeys(form for form in forms if form))

@@ -5,7 +5,9 @@ raw → unchanged? → mapping → record → whose? → profile → rules → d
 
 from __future__ import annotations
 
+import json
 import logging
+import uuid
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,8 +22,8 @@ from hub.mapping import to_canonical
 from hub.models import Party
 from hub.profiles.build import build
 from hub.registry import Hub, Live
-from hub.rules.decide import Rule, Seen, decide
-from hub.sdk import Deleted, Row
+from hub.rules.decide import Seen, decide
+from hub.sdk import Deleted, Raw, Row
 from hub.store import customers, leases, outbox, profiles, quarantine, records
 from hub.store.db import identity_lock
 from hub.store.quarantine import Fault
@@ -86,10 +88,16 @@ def absorb(
         if any(_touches_parties(row) for row in rows):
             identity_lock(conn)
         begin(conn)
-        written = [name for wave in _waves(rows) for name in _apply(conn, hub, live, wave, rules)]
+        waves = [_apply(conn, live, wave) for wave in _waves(rows)]
+        saved = records.together(waves)
+        follow(conn, hub, live, saved)  # once for all waves: one build, and one order of locks
+        if rules:
+            kinds = {rule.kind for rule in rules}
+            seen = [change for wave in waves for change in _seen(conn, wave, kinds)]
+            outbox.enqueue(conn, decide(rules, seen))
         finish(conn)
         quarantine.save(conn, faults)  # last: a replayed row that fails again is held again
-        return written
+        return list(saved.records)
 
     try:
         written = hub.database.run(story)
@@ -135,23 +143,18 @@ def _waves(rows: Sequence[Prepared]) -> Iterator[list[Prepared]]:
     return iter(waves)
 
 
-def _apply(
-    conn: Connection, hub: Hub, live: Live, wave: Sequence[Prepared], rules: Sequence[Rule]
-) -> list[str]:
-    """Store what is news among these rows, and all that follows; the records written."""
+def _apply(conn: Connection, live: Live, wave: Sequence[Prepared]) -> Saved:
+    """Store what is news among these rows, and the records cut from it."""
     stored = records.known(conn, (row.incoming.ref for row in wave), lock=True)
     fresh = sorted((r for r in wave if _is_news(r.incoming, stored)), key=lambda r: r.incoming.ref)
     if not fresh:
-        return []
+        return records.together([])
     records.save_raw(conn, [row.incoming for row in fresh], stored)
     cuts = [row.cut for row in fresh if row.cut is not None]
     saved = records.save(conn, cuts, [row.incoming.ref for row in fresh if row.cut is None])
-    follow(conn, hub, live, saved)
-    if rules:
-        outbox.enqueue(conn, decide(rules, _seen(conn, saved, {rule.kind for rule in rules})))
     _note_events(conn, fresh, saved)
     _note_mappings(conn, live, cuts)
-    return list(saved.records)
+    return saved
 
 
 def follow(conn: Connection, hub: Hub, live: Live, saved: Saved) -> None:
@@ -194,8 +197,19 @@ def _incoming(live: Live, a: Arrived) -> Incoming:
     if spec is None:
         raise MappingError(f"there is no mapping for the stream {a.row.stream}", path="")
     ref = f"{live.name}/{a.row.stream}/{spec.external_id(a.row.raw)}"
-    payload = orjson.dumps(a.row.raw, option=orjson.OPT_SORT_KEYS)
+    payload = _payload(a.row.raw)
     return Incoming(ref, payload, spec.raw_version(a.row.raw), a.seen_at)
+
+
+def _payload(raw: Raw) -> bytes:
+    """The row as JSON; what JSON or a database cannot hold is a fault of this row alone."""
+    try:
+        payload = orjson.dumps(raw, option=orjson.OPT_SORT_KEYS)
+    except (TypeError, ValueError, RecursionError) as exc:
+        raise MappingError("the row holds a value that cannot be stored", path="$") from exc
+    if b"\\u0000" in payload:
+        raise MappingError("the row holds a NUL character", path="$")
+    return payload
 
 
 def _cut(live: Live, ref: str, row: Row) -> Cut:
@@ -204,7 +218,7 @@ def _cut(live: Live, ref: str, row: Row) -> Cut:
 
 
 def _fault(live: Live, a: Arrived, exc: MappingError) -> Fault:
-    body = orjson.dumps(a.row.raw) if isinstance(a.row, Row) else a.row.id.encode()
+    body = json.dumps(a.row.raw).encode() if isinstance(a.row, Row) else a.row.id.encode()
     spec = live.mappings.get(a.row.stream)
     log.warning(
         "row quarantined",
@@ -251,6 +265,8 @@ def rebuild(conn: Connection, hub: Hub, ids: Iterable[str], parties: Collection[
         customers.lock(conn, wanted)
         locked |= wanted
         wanted = customers.customers_of(conn, parties)
+    if not locked:
+        return
     now = leases.now()
     regions = {name: live.region for name, live in hub.registry.all().items()}
     priority = hub.settings.source_priority
@@ -275,6 +291,7 @@ def _seen(conn: Connection, saved: Saved, kinds: set[str]) -> list[Seen]:
         Seen(
             ref=name,
             kind=r.kind,
+            change=uuid.uuid4().hex,
             after=r.model_dump(mode="json"),
             before=saved.before.get(name),
             party=parties.get(name),

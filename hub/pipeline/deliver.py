@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from hub.errors import (
     AuthError,
     ConfigError,
+    ConflictError,
     HubError,
     RejectedError,
     RetryableError,
@@ -34,6 +35,7 @@ log = logging.getLogger(__name__)
 BATCH_MAX = 100
 RETRY_S = (5, 30, 120, 600, 3600, 3 * 3600, 8 * 3600, 16 * 3600)
 GIVE_UP_AFTER = timedelta(hours=24)
+CONFLICTS_MAX = 3
 ORIGIN_RANK = 9
 """A copy belongs where its original does, unless its own references say better."""
 
@@ -56,24 +58,30 @@ def deliver(hub: Hub, lane: Lane) -> None:
                 lane.rest_s = HELD_S
         if not items:
             return
+        live = lane.ready(hub, items[0].connection, "adapter")
+        if live is None:
+            return
         stopped: set[str] = set()
         for item in items:
             if item.order_key in stopped or not lane.has_time:
                 continue
-            if not _deliver_one(hub, lane, item):
+            became = _deliver_one(hub, lane, live, item)
+            if became == "refused":
+                return  # every further try would only knock at a closed door
+            if became in ("retry", "unknown"):
                 stopped.add(item.order_key)
 
 
-def _deliver_one(hub: Hub, lane: Lane, item: Delivery) -> bool:
-    """Try once and store the outcome; whether later writes of the same record may follow."""
+def _deliver_one(hub: Hub, lane: Lane, live: Live, item: Delivery) -> str:
+    """Try once and store the outcome: confirmed, dead, retry, unknown, or refused credentials."""
     lane.keep(hub)
-    live = hub.registry.get(item.connection)
-    outcome = _try(hub, live, item)
+    with lane.kept(hub):
+        outcome = _try(hub, live, item)
     if outcome.error is not None:
-        return _store_failure(hub, lane, item, outcome.error, outcome.took_ms)
+        return _store_failure(hub, lane, live, item, outcome.error, outcome.took_ms)
     if outcome.receipt is not None:
         _store_success(hub, lane, live, item, outcome.receipt, outcome.took_ms)
-    return True
+    return "confirmed"
 
 
 def _try(hub: Hub, live: Live, item: Delivery) -> Outcome:
@@ -160,26 +168,29 @@ def _store_success(
     log.info("delivery confirmed", extra={"delivery": item.id, "took_ms": took_ms})
 
 
-def _store_failure(hub: Hub, lane: Lane, item: Delivery, exc: Exception, took_ms: int) -> bool:
-    state, after_s = _verdict(item, exc)
+def _store_failure(
+    hub: Hub, lane: Lane, live: Live, item: Delivery, exc: Exception, took_ms: int
+) -> str:
+    state, after_s = _verdict(item, exc, looks_up=live.adapter.looks_up)
+    refused = isinstance(exc, AuthError)
     with hub.database.write() as conn:
         lane.hold(conn)
         outbox.fail(conn, item, state, exc, took_ms, retry_after_s=after_s)
-        if isinstance(exc, AuthError) and connections.set_state(
-            conn, item.connection, "auth_failed", str(exc)
-        ):
+        if refused and connections.set_state(conn, item.connection, "auth_failed", str(exc)):
             log.error("credentials refused", extra={"connection": item.connection})
     log.warning(
         "delivery failed",
         extra={"delivery": item.id, "state": state, "error": type(exc).__name__},
     )
-    return state == "dead"  # a dead letter holds nobody up; what waits or is unknown does
+    return "refused" if refused else state
 
 
-def _verdict(item: Delivery, exc: Exception) -> tuple[str, float]:
+def _verdict(item: Delivery, exc: Exception, *, looks_up: bool) -> tuple[str, float]:
     """What becomes of a delivery after this error, and when it is tried again."""
-    if isinstance(exc, UnknownOutcomeError):
+    if isinstance(exc, UnknownOutcomeError) and not looks_up:
         return "unknown", 0.0
+    if isinstance(exc, ConflictError) and item.attempts < CONFLICTS_MAX:
+        return "retry", float(RETRY_S[0])  # the vendor's copy moved under us: look at it anew
     if isinstance(exc, RejectedError | ConfigError):
         return "dead", 0.0
     tried_all = item.attempts + 1 >= len(RETRY_S)

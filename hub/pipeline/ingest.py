@@ -41,12 +41,15 @@ def ingest(hub: Hub, lane: Lane) -> None:
                 lane.rest_s = HELD_S
         if not events:
             return
-        live = hub.registry.get(events[0].connection)
+        live = lane.ready(hub, events[0].connection, "receiver")
+        if live is None:
+            return
         _ingest_batch(hub, live, lane, events)
 
 
 def _ingest_batch(hub: Hub, live: Live, lane: Lane, events: Sequence[Event]) -> None:
-    read = _read(live, lane, events)
+    with lane.kept(hub):
+        read = _read(live, lane, events)
 
     def finish(conn: Connection) -> None:
         inbox.finish(conn, read.done)

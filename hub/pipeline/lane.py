@@ -15,9 +15,9 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from hub.errors import StoreError
-from hub.registry import Hub
-from hub.store import leases
+from hub.errors import ConfigError, StoreError
+from hub.registry import Hub, Live
+from hub.store import connections, leases
 from hub.store.leases import Lease
 
 SLICE_S = 60.0
@@ -29,6 +29,7 @@ LEASE_S = 120.0
 """Longer than a slice and one hanging call, so that a live holder keeps it; a dead one loses it."""
 
 FRESH_S = 20.0
+UNREADY_S = 30.0
 
 
 @cache
@@ -107,6 +108,38 @@ class Lane:
         if time.monotonic() - self.held_at > FRESH_S:
             with hub.database.write() as conn:
                 self.hold(conn)
+
+    @contextmanager
+    def kept(self, hub: Hub) -> Iterator[None]:
+        """Prolong the lease again and again while a call that may take long is under way."""
+        done = threading.Event()
+
+        def beat() -> None:
+            while not done.wait(LEASE_S / 4):
+                # When it is lost, the next transaction finds out.
+                with suppress(StoreError), hub.database.write() as conn:
+                    self.hold(conn)
+
+        threading.Thread(target=beat, name=f"keep {self.name}", daemon=True).start()
+        try:
+            yield
+        finally:
+            done.set()
+
+    def ready(self, hub: Hub, connection: str, part: str) -> Live | None:
+        """The connection, when its ``part`` can be made here; else None, and the lane rests.
+
+        A worker that lacks an environment variable must not turn events and writes away.
+        """
+        live = hub.registry.get(connection)
+        try:
+            getattr(live, part)
+        except ConfigError as exc:
+            with hub.database.write() as conn:
+                connections.set_state(conn, connection, "degraded", str(exc))
+            self.rest_s = UNREADY_S
+            return None
+        return live
 
 
 @contextmanager

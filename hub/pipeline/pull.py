@@ -47,6 +47,10 @@ def pull(hub: Hub, lane: Lane, connection: str, stream: str) -> bool:
     except HubError as exc:
         _note_failure(hub, lane, live, stream, exc)
         raise
+    except Exception as exc:  # a bug must not stand under a green light
+        words = f"{type(exc).__name__} in the adapter {live.manifest.name}"
+        _note_failure(hub, lane, live, stream, RetryableError(words))
+        raise
     with hub.database.write() as conn:
         lane.hold(conn)
         if done:

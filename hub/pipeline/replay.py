@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from typing import Any
 
 import orjson
 from sqlalchemy import Connection
@@ -15,7 +17,7 @@ from hub.sdk import Row
 from hub.store import quarantine, records
 from hub.store.db import identity_lock
 from hub.store.quarantine import Fault
-from hub.store.records import Cut
+from hub.store.records import Cut, raw_hash
 
 BATCH_MAX = 200
 
@@ -43,6 +45,7 @@ def _remap_batch(hub: Hub, live: Live, stream: str, rows: Sequence[tuple[str, st
     spec = live.mappings[stream]
     cuts: list[Cut] = []
     faults: list[Fault] = []
+    read = {ref: raw_hash(payload.encode()) for ref, payload in rows}
     for ref, payload in rows:
         raw = orjson.loads(payload)
         try:
@@ -53,7 +56,9 @@ def _remap_batch(hub: Hub, live: Live, stream: str, rows: Sequence[tuple[str, st
 
     def story(conn: Connection) -> None:
         identity_lock(conn)
-        follow(conn, live=live, hub=hub, saved=records.save(conn, cuts))
+        now = records.known(conn, read, lock=True)
+        same = [cut for cut in cuts if now[cut.parent].hash == read[cut.parent]]  # else it is newer
+        follow(conn, hub, live, records.save(conn, same))
         records.note_mapping(conn, spec.version, spec.source, spec.text)
         quarantine.save(conn, faults)
 
@@ -61,20 +66,32 @@ def _remap_batch(hub: Hub, live: Live, stream: str, rows: Sequence[tuple[str, st
 
 
 def replay_quarantine(hub: Hub, connection: str) -> tuple[int, int]:
-    """Try the rows held of a connection again; how many were taken in, how many are still held."""
+    """Try the rows held of a connection again; how many were taken in, how many are still held.
+
+    Rules stay silent: what could not be read then is no news now.
+    """
     live = hub.registry.get(connection)
+    tried, after = 0, 0
+    while True:
+        with hub.database.read() as conn:
+            rows = quarantine.held(conn, connection, BATCH_MAX, after)
+        if not rows:
+            break
+        _replay_batch(hub, live, rows)
+        tried, after = tried + len(rows), rows[-1]["id"]
     with hub.database.read() as conn:
-        held = quarantine.held(conn, connection, BATCH_MAX)
+        still = quarantine.count(conn).get(connection, 0)
+    return tried - still, still
+
+
+def _replay_batch(hub: Hub, live: Live, rows: Sequence[dict[str, Any]]) -> None:
     arrived = [
-        Arrived(Row(row["stream"], orjson.loads(row["body"])), row["at"], row["inbox_id"])
-        for row in held
+        Arrived(Row(row["stream"], json.loads(row["body"])), row["at"], row["inbox_id"])
+        for row in rows
     ]
-    ids = [row["id"] for row in held]
+    ids = [row["id"] for row in rows]
 
-    def finish(conn: Connection) -> None:
-        quarantine.mark(conn, ids, "replayed")
+    def begin(conn: Connection) -> None:
+        quarantine.mark(conn, ids, "replayed")  # what fails again is held again, behind this
 
-    absorb(hub, live, arrived, finish)
-    with hub.database.read() as conn:
-        still = len(quarantine.held(conn, connection, BATCH_MAX))
-    return len(held) - still, still
+    absorb(hub, live, arrived, begin=begin, quiet=True)

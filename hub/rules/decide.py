@@ -107,6 +107,7 @@ class Seen:
     """A record that was written.
 
     Attributes:
+        change: names this change; the same state may be reached twice.
         after, before: its document now and as it was; a new record was not.
         party: the party record it belongs to.
         origin: what it was made from, when it is a copy the hub made.
@@ -115,6 +116,7 @@ class Seen:
 
     ref: str
     kind: str
+    change: str
     after: Mapping[str, Any]
     before: Mapping[str, Any] | None = None
     party: str | None = None
@@ -205,8 +207,8 @@ def _intent(rule: Rule, seen: Seen) -> Intent:
     fields = {name: _fill(value, document) for name, value in rule.then.fields.items()}
     subject = _as_text(_fill(rule.then.subject, document))
     what: list[Any] = [rule.id, seen.ref]
-    if rule.when.endswith("changed"):  # each change is a cause of its own
-        what.append(seen.after)
+    if rule.when.endswith("changed"):  # each change is a cause of its own, also one back to before
+        what.append(seen.change)
     digest = blake2b(orjson.dumps(what, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
     return Intent(
         key=digest,

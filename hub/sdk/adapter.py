@@ -55,6 +55,9 @@ class Adapter(Generic[ConfigT]):
     """
 
     streams: ClassVar[tuple[Stream, ...]] = ()
+    looks_up: ClassVar[bool] = False
+    """``push`` looks its own earlier write up before it creates, so that an unknown outcome may
+    simply be tried again; otherwise it waits for a person."""
 
     def __init__(self, config: ConfigT) -> None:
         self.config = config

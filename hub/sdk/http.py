@@ -19,10 +19,11 @@ import requests
 from requests.auth import HTTPBasicAuth
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
 from tenacity.wait import wait_exponential, wait_random
-from urllib3.exceptions import NewConnectionError
+from urllib3.exceptions import HTTPError, NewConnectionError
 
 from hub.errors import (
     AuthError,
+    ConfigError,
     ConflictError,
     RejectedError,
     RemoteError,
@@ -37,6 +38,13 @@ TRIES = 3
 BACKOFF = wait_exponential(multiplier=0.3, max=5.0) + wait_random(0, 0.3)
 RETRY_AFTER_MAX_S = 20.0
 SIZE_MAX_BYTES = 64 * 1024 * 1024
+TOTAL_MAX_S = 120.0
+"""For one try, whatever trickles in."""
+
+READS = frozenset({"GET", "HEAD", "OPTIONS"})
+UNCERTAIN = frozenset({408, 500, 502, 504})
+"""Answers after which a write may or may not have happened."""
+
 REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 
 
@@ -69,7 +77,8 @@ class Http:
         self._timeout_s = timeout_s
         self._raise_for_body = raise_for_body
         self._conflicts = conflicts
-        self._session = requests.Session()
+        self._session = _Session()
+        self._session.own_headers = tuple(headers or ())
         self._session.trust_env = False  # a proxy variable must not lead round the guard
         self._session.max_redirects = 5
         if auth:  # as UTF-8: a Chinese password does not fit the default Latin-1
@@ -96,7 +105,8 @@ class Http:
         """The decoded JSON answer; None when the body is empty.
 
         Raises:
-            RejectedError: the answer is not JSON.
+            RetryableError: the answer is not JSON.
+            UnknownOutcomeError: nor is that of a write, which may have happened.
         """
         response = self.request(method, path, **kwargs)
         if not response.content:
@@ -104,7 +114,8 @@ class Http:
         try:
             body = orjson.loads(response.content)
         except orjson.JSONDecodeError as exc:
-            raise RetryableError(
+            uncertain = not _repeatable(method, **kwargs)
+            raise (UnknownOutcomeError if uncertain else RetryableError)(
                 f"{method} {_bare(response.url)} answered something that is not JSON",
                 hint="Check the address of this connection: it may lead to a web page.",
             ) from exc
@@ -140,8 +151,7 @@ class Http:
         url = path if urlsplit(path).scheme else f"{self.base}{path}"
         if idempotency_key:
             kwargs["headers"] = {**kwargs.get("headers", {}), "Idempotency-Key": idempotency_key}
-        if repeatable is None:
-            repeatable = method in REPEATABLE or idempotency_key is not None
+        repeatable = _repeatable(method, idempotency_key, repeatable=repeatable)
         retrying = Retrying(
             stop=stop_after_attempt(TRIES if repeatable else 1),
             wait=_wait,
@@ -154,14 +164,16 @@ class Http:
         """One try. What requests raised is not kept as cause: its text shows the whole URL."""
         began = time.monotonic()
         kwargs.setdefault("timeout", self._timeout_s)
+        # requests turns a redirected write into a GET, which would look like success.
+        kwargs.setdefault("allow_redirects", method in READS)
         try:
             response = self._session.request(method, url, stream=True, **kwargs)
-            _read_capped(response)
+            _read_capped(response, began + TOTAL_MAX_S)
         except (requests.ConnectionError, requests.Timeout) as exc:
             if _never_sent(exc):
                 raise _unreachable(method, url, exc) from None
             raise _lost(method, url, repeatable=repeatable) from None
-        except requests.exceptions.ChunkedEncodingError:
+        except (requests.exceptions.ChunkedEncodingError, TimeoutError, HTTPError):
             raise _lost(method, url, repeatable=repeatable) from None
         except requests.TooManyRedirects:
             raise RemoteError(f"{method} {_bare(url)} redirects without end") from None
@@ -170,6 +182,13 @@ class Http:
             "http", extra={"method": method, "status": response.status_code, "took_ms": took_ms}
         )
         self._ahead = _ahead(response.headers.get("Date")) or self._ahead
+        if response.is_redirect and not kwargs["allow_redirects"]:
+            raise ConfigError(
+                f"{method} {_bare(url)} leads elsewhere",
+                hint="Set the address of this connection to where the system is now.",
+            )
+        if not repeatable and response.status_code in UNCERTAIN:
+            raise UnknownOutcomeError(f"{method} {_bare(url)} answered {response.status_code}")
         _raise_for_status(response, self._conflicts)
         return response
 
@@ -178,15 +197,40 @@ class Http:
         self._session.close()
 
 
+def _repeatable(
+    method: str, idempotency_key: str | None = None, *, repeatable: bool | None = None, **_: Any
+) -> bool:
+    return method in REPEATABLE or idempotency_key is not None if repeatable is None else repeatable
+
+
 def _wait(state: RetryCallState) -> float:
     failure = state.outcome.exception() if state.outcome else None
     asked = failure.retry_after_s if isinstance(failure, RetryableError) else None
     return BACKOFF(state) if asked is None else min(asked, RETRY_AFTER_MAX_S)
 
 
-def _read_capped(response: requests.Response) -> None:
+class _Session(requests.Session):
+    """Forgets the connection's own headers when a redirect leads to another host."""
+
+    own_headers: Collection[str] = ()
+
+    def rebuild_auth(
+        self, prepared_request: requests.PreparedRequest, response: requests.Response
+    ) -> None:
+        before, after = str(response.request.url), str(prepared_request.url)
+        if self.should_strip_auth(before, after):  # type: ignore[no-untyped-call]
+            for name in self.own_headers:
+                prepared_request.headers.pop(name, None)
+        super().rebuild_auth(prepared_request, response)  # type: ignore[no-untyped-call]
+
+
+def _read_capped(response: requests.Response, deadline: float) -> None:
+    """Read the body as it comes: neither without end nor drop by drop."""
     chunks, size = [], 0
-    for chunk in response.iter_content(64 * 1024):
+    while chunk := response.raw.read1(64 * 1024, decode_content=True):
+        if time.monotonic() > deadline:
+            response.close()
+            raise TimeoutError
         size += len(chunk)
         if size > SIZE_MAX_BYTES:
             response.close()

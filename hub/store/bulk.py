@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 import orjson
-from sqlalchemy import Boolean, ColumnElement, Connection, Dialect, Table, Text, literal
+from sqlalchemy import ColumnElement, Connection, Dialect, Table, Text, literal
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
@@ -57,7 +57,7 @@ def among(column: ColumnElement[Any], values: Sequence[str]) -> ColumnElement[bo
 
 
 class _Among(FunctionElement[bool]):
-    type = Boolean()
+    # No type on purpose: to a boolean SQLAlchemy would add "= 1", and SQLite would scan the table.
     inherit_cache = True
 
 

@@ -103,20 +103,24 @@ def confirm(
     done = {"state": "confirmed", "done_at": now, "external_id": external_id, "error": ""}
     _set(conn, [item.id], **done, attempts=delivery.c.attempts + 1)
     _note(conn, item, "confirmed", "", took_ms)
-    bulk.upsert(
-        conn,
-        binding,
-        [
-            {
-                "subject": item.subject,
-                "connection": item.connection,
-                "stream": item.stream,
-                "external_id": external_id,
-                "written": orjson.dumps(written).decode(),
-                "written_at": now,
-            }
-        ],
-    )
+    if f"{item.connection}/{item.stream}/{external_id}" != item.subject:
+        _bind(conn, item, external_id, written)
+
+
+def _bind(conn: Connection, item: Delivery, external_id: str, written: Mapping[str, Any]) -> None:
+    """Note the copy. One record per copy: what was bound to it first stays bound to it."""
+    row = {
+        "subject": item.subject,
+        "connection": item.connection,
+        "stream": item.stream,
+        "external_id": external_id,
+        "written": orjson.dumps(written).decode(),
+        "written_at": leases.now(),
+    }
+    bulk.insert_new(conn, binding, [row])
+    same = [binding.c[name] == row[name] for name in ("subject", "connection", "stream")]
+    again = update(binding).where(*same, binding.c.external_id == external_id)
+    conn.execute(again.values(written=row["written"], written_at=row["written_at"]))
 
 
 def fail(

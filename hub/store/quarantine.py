@@ -45,12 +45,18 @@ def save(conn: Connection, faults: Sequence[Fault]) -> None:
         for f in faults
         for digest in [blake2b(f.body + f.path.encode(), digest_size=16).hexdigest()]
     }
-    bulk.upsert(conn, quarantine, list(rows.values()), keys=("connection", "stream", "digest"))
+    known = (quarantine.c.connection, quarantine.c.stream, quarantine.c.digest)
+    for connection, stream, digest in rows:  # it keeps its id and the instant it came
+        same = [column == v for column, v in zip(known, (connection, stream, digest), strict=True)]
+        conn.execute(update(quarantine).where(*same).values(state="held"))
+    bulk.insert_new(conn, quarantine, list(rows.values()))
 
 
-def held(conn: Connection, connection: str | None = None, limit: int = 500) -> list[dict[str, Any]]:
-    """Rows still held, oldest first."""
-    query = select(quarantine).where(quarantine.c.state == "held")
+def held(
+    conn: Connection, connection: str | None = None, limit: int = 500, after: int = 0
+) -> list[dict[str, Any]]:
+    """Rows still held, oldest first, with ids above ``after``."""
+    query = select(quarantine).where(quarantine.c.state == "held", quarantine.c.id > after)
     if connection:
         query = query.where(quarantine.c.connection == connection)
     rows = conn.execute(query.order_by(quarantine.c.id).limit(limit))

@@ -49,7 +49,12 @@ class Incoming:
     @property
     def hash(self) -> bytes:
         """Equal for equal content."""
-        return blake2b(self.payload or b"", digest_size=16).digest()
+        return raw_hash(self.payload or b"")
+
+
+def raw_hash(payload: bytes) -> bytes:
+    """The hash a payload is recognised by."""
+    return blake2b(payload, digest_size=16).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,8 +181,13 @@ def mapped_otherwise(
 
 def drop_history(conn: Connection, before: datetime, limit: int = 10_000) -> int:
     """Forget copies replaced before an instant, the oldest first; how many went."""
-    old = select(history.c.id).where(history.c.replaced_at < before).order_by(history.c.id)
-    return conn.execute(delete(history).where(history.c.id.in_(old.limit(limit)))).rowcount
+    # Ids rise with time: look no further than the first copy that is young enough.
+    young = select(history.c.id).where(history.c.replaced_at >= before).order_by(history.c.id)
+    first = conn.execute(young.limit(1)).scalar_one_or_none()
+    old = select(history.c.id).order_by(history.c.id).limit(limit)
+    if first is not None:
+        old = old.where(history.c.id < first)
+    return conn.execute(delete(history).where(history.c.id.in_(old))).rowcount
 
 
 def save(conn: Connection, cuts: Sequence[Cut], gone: Sequence[str] = ()) -> Saved:
@@ -202,6 +212,23 @@ def save(conn: Connection, cuts: Sequence[Cut], gone: Sequence[str] = ()) -> Sav
         before={name: orjson.loads(row["document"]) for name, row in old.items()},
         parties=frozenset(parties),
         touched=frozenset(touched),
+    )
+
+
+def together(waves: Sequence[Saved]) -> Saved:
+    """What several saves in a row changed, taken as one."""
+    records: dict[str, Record] = {}
+    before: dict[str, Payload] = {}
+    for wave in waves:
+        for name in wave.parties - wave.records.keys():  # gone
+            records.pop(name, None)
+        records.update(wave.records)
+        before = {**wave.before, **before}
+    return Saved(
+        records=records,
+        before=before,
+        parties=frozenset().union(*(wave.parties for wave in waves)),
+        touched=frozenset().union(*(wave.touched for wave in waves)),
     )
 
 
@@ -345,6 +372,7 @@ def _wanted(conn: Connection, names: Iterable[str]) -> dict[str, str]:
             .where(bulk.among(ref.c.source, chunk), ref.c.rank.is_not(None))
             .where(record.c.party.is_not(None), record.c.deleted_at.is_(None))
             .order_by(ref.c.source, ref.c.rank.desc())
+            .with_for_update(read=True, of=record)  # a target that is being moved is waited for
         )
         found.update({row.source: row.party for row in rows})
     return found

@@ -236,6 +236,12 @@ customer = Table(
     Column("id", Key, primary_key=True),
     Column("merged_into", Key, comment="redirects for ever"),
     Column("created_at", Instant, nullable=False),
+    Index(
+        "ix_customer_merged_into",
+        "merged_into",
+        postgresql_where=text("merged_into IS NOT NULL"),
+        sqlite_where=text("merged_into IS NOT NULL"),
+    ),
 )
 
 link = Table(

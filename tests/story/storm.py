@@ -82,7 +82,7 @@ class Event:
             said = {
                 "number": f"SO{n}",
                 "reference": self.name,
-                "customer_id": f"C{n + 1:04d}",
+                "customer_id": f"C{n // 40 * 40 + 1:04d}",
             }
             return {**row, **said}
         # Three customers turn out to be one, and every third version says that they do not.

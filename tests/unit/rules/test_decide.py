@@ -21,9 +21,10 @@ def seen(
     kind: str = "Message",
     *,
     is_copy: bool = False,
+    change: str = "c1",
 ) -> Seen:
     origin = "shop/orders/1" if is_copy else None
-    return Seen("mail/messages/1", kind, after, before, "mail/addresses/a@b.cn", origin)
+    return Seen("mail/messages/1", kind, change, after, before, "mail/addresses/a@b.cn", origin)
 
 
 def test_a_matching_change_becomes_one_intent() -> None:
@@ -41,7 +42,8 @@ def test_a_matching_change_becomes_one_intent() -> None:
 def test_the_same_cause_has_the_same_key_and_another_change_another() -> None:
     rules = read_rules([rule(when="Message changed")])
     first, again, other = (
-        decide(rules, [seen({"subject": text}, {"subject": ""})])[0] for text in ("a", "a", "b")
+        decide(rules, [seen({"subject": "a"}, {"subject": ""}, change=name)])[0]
+        for name in ("c1", "c1", "c2")
     )
     assert first.key == again.key != other.key
 

@@ -117,6 +117,14 @@ def upgrade() -> None:
         sa.Column("created_at", Instant(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_customer")),
     )
+    op.create_index(
+        "ix_customer_merged_into",
+        "customer",
+        ["merged_into"],
+        unique=False,
+        postgresql_where=sa.text("merged_into IS NOT NULL"),
+        sqlite_where=sa.text("merged_into IS NOT NULL"),
+    )
     op.create_table(
         "decision",
         sa.Column("id", Serial, autoincrement=True, nullable=False),
@@ -497,6 +505,12 @@ def downgrade() -> None:
         sqlite_where=sa.text("a IS NOT NULL"),
     )
     op.drop_table("decision")
+    op.drop_index(
+        "ix_customer_merged_into",
+        table_name="customer",
+        postgresql_where=sa.text("merged_into IS NOT NULL"),
+        sqlite_where=sa.text("merged_into IS NOT NULL"),
+    )
     op.drop_table("customer")
     op.drop_table("connection")
     op.drop_index("ix_checkpoint_due_at", table_name="checkpoint")
