@@ -251,7 +251,7 @@ def test_a_crash_at_any_boundary_loses_nothing_and_repeats_nothing(
 
 
 def _left(world: World) -> dict[str, Any]:
-    """What the walk left in the hub and at the vendors, free of clocks and random names (each change has one)."""
+    """What the walk left in the hub and at the vendors, free of clocks and random names."""
     with world.hub.database.read() as conn:
         rows = {
             table.name: [

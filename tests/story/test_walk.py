@@ -193,3 +193,67 @@ def test_facts_committed_beside_each_other_still_find_their_party(open_with: Ope
         conn.exec_driver_sql("UPDATE record SET party = NULL WHERE ref = 'crm/orders/O0001'")
     due.sweep(hub)
     assert scalar(hub, "SELECT party FROM record WHERE ref = 'crm/orders/O0001'") is not None
+
+
+def test_two_records_of_one_customer_may_both_change_the_same_copy(open_with: Open) -> None:
+    rules = [
+        {
+            "id": "shop-to-erp",
+            "when": "Person changed",
+            "if": [{"field": "connection", "is": "shop"}],
+            "then": {"write": "erp/customers", "fields": {"name": "{name}"}},
+        }
+    ]
+    hub = open_with({"shop": demo(), "erp": demo()}, rules)
+    account(hub, "erp").put("customers", {"id": "1", "name": "李娜", "phone": "13912345670"})
+    pull(hub, "erp")
+    for n in (1, 2):
+        row = {"id": f"S{n}", "version": "1", "name": "李娜", "phone": "13912345670"}
+        receive(hub, "shop", event("customers", n, **row))
+    drain(hub)
+    assert scalar(hub, "SELECT count(*) FROM delivery WHERE state = 'confirmed'") == 2
+    drain(hub)
+    assert [effect.id for effect in account(hub, "erp").effects()] == ["1", "1"]
+
+
+def test_a_ticket_closed_twice_is_told_twice(open_with: Open) -> None:
+    rules = [
+        {
+            "id": "mirror",
+            "when": "Ticket changed",
+            "if": [{"field": "connection", "is": "desk"}],
+            "then": {"write": "crm/tickets", "fields": {"subject": "x", "status": "{status}"}},
+        }
+    ]
+    hub = open_with({"desk": demo(), "crm": demo()}, rules)
+    statuses = ["open", "closed", "open", "closed"]
+    for n, status in enumerate(statuses):
+        row = {"id": "T1", "version": str(n), "subject": "坏了", "status": status}
+        receive(hub, "desk", event("tickets", n, **row))
+        drain(hub)
+    told = [effect.values["status"] for effect in account(hub, "crm").effects() if effect.values]
+    assert told == statuses
+
+
+@pytest.mark.parametrize("odd", ["\\u0000", "\\ud800"])
+def test_a_value_no_database_can_hold_stops_nobody(open_with: Open, odd: str) -> None:
+    hub = open_with({"crm": demo()})
+    body = f'{{"stream": "customers", "record": {{"id": "1", "version": "1", "name": "{odd}"}}}}'
+    receive(hub, "crm", Item(body.encode(), f"bad{odd}\x00", "key\ud800"))
+    receive(hub, "crm", event("customers", 2, id="2", version="1", name="李娜"))
+    drain(hub)
+    assert scalar(hub, "SELECT count(*) FROM quarantine WHERE state = 'held'") == 1
+    assert scalar(hub, "SELECT count(*) FROM profile") == 1
+    assert scalar(hub, "SELECT count(*) FROM inbox WHERE state IN ('received', 'retry')") == 0
+
+
+def test_refused_credentials_are_tried_once_not_once_per_write(open_with: Open) -> None:
+    hub = open_with({"shop": demo(), "desk": demo()}, RULES)
+    for n in range(5):
+        account(hub, "desk").plan("push", AuthError("refused"))
+        order = event("orders", n, id=f"O{n}", version="1", number=f"SO{n}")
+        receive(hub, "shop", order)
+    drain(hub)
+    assert scalar(hub, "SELECT state FROM connection WHERE name = 'desk'") == "auth_failed"
+    assert scalar(hub, "SELECT count(*) FROM attempt") <= 5
+    assert scalar(hub, "SELECT count(*) FROM delivery WHERE state = 'dead'") == 0

@@ -91,6 +91,11 @@ def test_strangers_with_the_same_claim_are_one_until_somebody_is_known() -> None
     assert groups([claim("x", MAIL), claim("y", MAIL)]) == parts("x y")
 
 
+def test_a_stranger_who_claims_two_strangers_values_does_not_make_them_one() -> None:
+    alice, bob, both = claim("a", MAIL), claim("b", PHONE), claim("c", MAIL, PHONE)
+    assert groups([alice, bob, both]) == parts("a c", "b")
+
+
 def test_a_placeholder_number_joins_nobody() -> None:
     blocked = ("phone", "+8613800138000")
     assert groups([who("a", "li na", blocked), who("b", "li na", blocked)]) == parts("a", "b")

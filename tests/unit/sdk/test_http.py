@@ -258,3 +258,40 @@ def test_allowed_networks(waits: list[float]) -> None:
     client.allow([])
     with pytest.raises(ConfigError):
         client.get("/")
+
+
+@pytest.mark.parametrize("status", [408, 500, 502, 504])
+def test_a_write_that_may_have_happened_is_unknown(
+    http: Http, mock: responses.RequestsMock, status: int
+) -> None:
+    mock.post("https://api.example.org/v1/items", status=status)
+    with pytest.raises(UnknownOutcomeError):
+        http.json("POST", "/items", json={})
+
+
+def test_a_write_answered_with_a_web_page_is_unknown(
+    http: Http, mock: responses.RequestsMock
+) -> None:
+    mock.post("https://api.example.org/v1/items", body="<html>")
+    with pytest.raises(UnknownOutcomeError):
+        http.json("POST", "/items", json={})
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+def test_a_write_is_never_turned_into_a_read(
+    http: Http, mock: responses.RequestsMock, method: str
+) -> None:
+    moved = {"Location": "https://new.example.com/v1/items"}
+    mock.add(method, "https://api.example.org/v1/items", status=302, headers=moved)
+    with pytest.raises(ConfigError, match="leads elsewhere"):
+        http.request(method, "/items")
+
+
+def test_our_own_headers_do_not_follow_to_another_host(mock: responses.RequestsMock) -> None:
+    client = Http("https://api.example.com", headers={"X-Api-Key": "canary"})
+    moved = {"Location": "https://other.example.net/"}
+    mock.get("https://api.example.com/", status=302, headers=moved)
+    mock.get("https://other.example.net/", json={})
+    client.get("/")
+    assert "canary" in mock.calls[0].request.headers.values()
+    assert "canary" not in mock.calls[1].request.headers.values()
