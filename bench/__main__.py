@@ -43,7 +43,7 @@ def main(
     """Benchmarks of this checkout on this machine: ratios within one run, no promises."""
     if path and len(names) != 1:
         raise click.UsageError("--json needs exactly one benchmark")
-    chosen = databases or ("sqlite", "postgresql")
+    chosen: tuple[str, ...] = databases or ("sqlite", "postgresql")
     if "postgresql" in chosen and not rig.answers():
         figures.out.print("PostgreSQL does not answer (HUB_BENCH_POSTGRESQL): left out\n")
         chosen = ("sqlite",) if "sqlite" in chosen else ()

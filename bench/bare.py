@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable
@@ -10,13 +9,16 @@ from typing import Any
 
 from flask import Flask, Response, request
 
+from hub.settings import settings
+
 TABLE = "CREATE TABLE IF NOT EXISTS bare (id {serial}, body {bytes} NOT NULL)"
 
 
 def create_app() -> Flask:
     """Flask and one INSERT with its own commit; no signature, no receipt, no lane."""
-    url = os.environ["HUB_DATABASE_URL"]
-    insert = _sqlite(url.removeprefix("sqlite:///")) if "sqlite" in url else _postgresql(url)
+    url = settings().database
+    is_sqlite = url.startswith("sqlite:///")
+    insert = _sqlite(url.removeprefix("sqlite:///")) if is_sqlite else _postgresql(url)
     app = Flask("bare", static_folder=None)
 
     @app.post("/hooks/<name>")

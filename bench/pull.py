@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -49,7 +50,7 @@ def crm(database: str, size: int) -> Iterator[tuple[Site, int]]:
 
 def pull(site: Site) -> dict[str, Any]:
     """Pull all contacts in a new process; what it told."""
-    told: dict[str, Any] = site.run("bench.pulling", "crm", "contacts", "--full")
+    told: dict[str, Any] = json.loads(site.run("-m", "bench.pulling", "crm", "contacts", "--full"))
     return told
 
 

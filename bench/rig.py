@@ -19,13 +19,13 @@ from typing import Any
 import psycopg
 
 from hub.cli.run import _children
-from hub.registry import Hub, apply, open_hub
+from hub.registry import Hub, open_hub
 from hub.settings import Settings
 from hub.store.crypto import new_key
-from hub.store.migrate import migrate
 
 POSTGRESQL = os.environ.get("HUB_BENCH_POSTGRESQL", "postgresql://127.0.0.1:5432/postgres")
 ROOT = Path(__file__).resolve().parent.parent
+FILE = "settings.toml"
 START_S = 30.0
 
 
@@ -37,16 +37,14 @@ class Site:
         folder: its state, its settings.toml and the entry point of the benchmark's adapter.
     """
 
-    database: str
-    url: str
     folder: Path
     settings: Settings
 
     @property
     def environment(self) -> dict[str, str]:
         """What its processes are started with."""
-        paths = [str(self.folder), str(ROOT)]
-        return {**os.environ, **_told(self.settings), "PYTHONPATH": os.pathsep.join(paths)}
+        paths = os.pathsep.join([str(self.folder), str(ROOT)])
+        return {**os.environ, "HUB_SETTINGS": str(self.folder / FILE), "PYTHONPATH": paths}
 
     @contextmanager
     def hub(self) -> Iterator[Hub]:
@@ -57,13 +55,13 @@ class Site:
         finally:
             hub.close()
 
-    def run(self, module: str, *words: object) -> Any:
-        """What a Python module, run as a process of the site, printed as JSON."""
-        command = [sys.executable, "-m", module, *map(str, words)]
+    def run(self, *words: object) -> str:
+        """What Python, run as a process of the site with these words, printed."""
+        command = [sys.executable, *map(str, words)]
         done = subprocess.run(
             command, env=self.environment, cwd=self.folder, stdout=subprocess.PIPE, check=True
         )
-        return json.loads(done.stdout)
+        return done.stdout.decode()
 
 
 def answers() -> bool:
@@ -81,22 +79,18 @@ def site(database: str, connections: dict[str, dict[str, Any]]) -> Iterator[Site
     with tempfile.TemporaryDirectory(prefix="conduit-bench-") as name:
         folder = Path(name)
         _register_adapter(folder)
-        (folder / "settings.toml").touch()
-        os.environ["HUB_SETTINGS"] = str(folder / "settings.toml")  # nobody's real one is read
         with _database(database, folder) as url:
-            settings = Settings(
-                state_dir=folder,
-                database_url=url,
-                secret_keys=[new_key()],
-                connections=connections,
-                log_level="WARNING",
-                web_port=_free_port(),
-                hooks_port=_free_port(),
-            )
-            new = Site(database, url, folder, settings)
-            with new.hub() as hub:
-                migrate(hub.database)
-                apply(hub.registry, settings)
+            given = {
+                "state_dir": str(folder),
+                "database_url": url,
+                "secret_keys": [new_key()],
+                "log_level": "WARNING",
+                "web_port": _free_port(),
+                "hooks_port": _free_port(),
+            }
+            (folder / FILE).write_text(_toml(given, connections))
+            new = Site(folder, _settings(folder / FILE))
+            new.run("-c", "from hub.cli import main; main()", "apply")
             yield new
 
 
@@ -106,8 +100,6 @@ def _register_adapter(folder: Path) -> None:
     place.mkdir()
     (place / "METADATA").write_text("Metadata-Version: 2.1\nName: conduit-bench\nVersion: 1\n")
     (place / "entry_points.txt").write_text("[hub.adapters]\nbench_crm = bench.adapter\n")
-    if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
 
 
 @contextmanager
@@ -125,35 +117,43 @@ def _database(kind: str, folder: Path) -> Iterator[str]:
             conn.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-def _told(settings: Settings) -> dict[str, str]:
-    """The settings as environment variables, connections apart: those are in the database."""
-    return {
-        "HUB_STATE_DIR": str(settings.state_dir),
-        "HUB_DATABASE_URL": settings.database_url,
-        "HUB_SECRET_KEYS": json.dumps(settings.secret_keys),
-        "HUB_LOG_LEVEL": settings.log_level,
-        "HUB_WEB_PORT": str(settings.web_port),
-        "HUB_HOOKS_PORT": str(settings.hooks_port),
-    }
+def _toml(given: dict[str, Any], connections: dict[str, dict[str, Any]]) -> str:
+    tables = {"": given} | {f"[connections.{name}]": c for name, c in connections.items()}
+    lines = [
+        [title, *(f"{key} = {json.dumps(value)}" for key, value in table.items()), ""]
+        for title, table in tables.items()
+    ]
+    return "\n".join(line for table in lines for line in table)
+
+
+def _settings(path: Path) -> Settings:
+    """What the file says, and nobody's real one."""
+    had = os.environ.get("HUB_SETTINGS")
+    os.environ["HUB_SETTINGS"] = str(path)
+    try:
+        return Settings()
+    finally:
+        del os.environ["HUB_SETTINGS"]
+        if had is not None:
+            os.environ["HUB_SETTINGS"] = had
 
 
 @contextmanager
-def child(site: Site, command: Sequence[str], port: int = 0) -> Iterator[subprocess.Popen[str]]:
-    """A process of the site while the block runs, once it answers on its port."""
-    process = subprocess.Popen(
-        command, env=site.environment, cwd=site.folder, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        if port:
-            _wait_for(process, port)
-        yield process
-    finally:
-        process.terminate()
+def child(
+    command: Sequence[str], environment: dict[str, str], cwd: Path
+) -> Iterator[subprocess.Popen[str]]:
+    """A process while the block runs."""
+    with subprocess.Popen(
+        command, env=environment, cwd=cwd, stdout=subprocess.PIPE, text=True
+    ) as process:
         try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
 
 
 @contextmanager
@@ -169,7 +169,8 @@ def server(site: Site, name: str, target: str = "", *, factory: bool = True) -> 
         command[-1] = target
     if not factory:
         command.remove("--factory")
-    with child(site, command, port):
+    with child(command, site.environment, site.folder) as process:
+        _wait_for(process, port)
         yield port
 
 
@@ -177,13 +178,9 @@ def server(site: Site, name: str, target: str = "", *, factory: bool = True) -> 
 def source(rows: int) -> Iterator[int]:
     """The port of a CRM with that many contacts."""
     command = [sys.executable, "-m", "bench.source", str(rows)]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    try:
+    with child(command, dict(os.environ), ROOT) as process:
         assert process.stdout is not None  # noqa: S101 - it is a pipe
         yield int(process.stdout.readline())
-    finally:
-        process.terminate()
-        process.wait(10)
 
 
 def _free_port() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import signal
@@ -11,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
@@ -26,6 +28,7 @@ from hub.store import checkpoints, connections, inbox, outbox, quarantine, read,
 from hub.store.migrate import is_current, migrate
 
 RESTART_S = 1.0
+PR_SET_PDEATHSIG = 1
 STOP_S = 20.0
 
 
@@ -225,9 +228,20 @@ def _supervise(children: list[Child]) -> int:
                     err.print(f"{child.name} ended and is started again", highlight=False)
                     time.sleep(RESTART_S)
                 if not stopping:
-                    child.process = subprocess.Popen(child.command)  # noqa: S603 - our own words
+                    child.process = subprocess.Popen(  # noqa: S603 - our own words
+                        child.command, preexec_fn=_end_with_parent
+                    )
         time.sleep(0.2)
     return _stop_all(children)
+
+
+def _end_with_parent() -> None:
+    """Have this child told to stop when the supervisor is killed, or it would keep its port.
+
+    Only Linux can; elsewhere the children must be ended by hand then.
+    """
+    with suppress(AttributeError):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _stop_all(children: list[Child]) -> int:

@@ -39,7 +39,7 @@ class Mapping:
     """One vendor stream in canonical words, ready to run.
 
     Attributes:
-        source: "tryton/parties".
+        source: "vendor/parties".
         stream: "parties".
         version: hash of what the file and its overlay say; comments and order do not count.
         text: what the two say together, as YAML.

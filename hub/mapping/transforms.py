@@ -194,7 +194,7 @@ def full_name(given: Any, family: Any) -> str:
 
 @_step("anything")
 def unless_false(value: Any) -> Any:
-    """Nothing where the vendor writes false for "empty" (Odoo); anything else as it is."""
+    """Nothing where the vendor writes false for "empty"; anything else as it is."""
     return None if value is False else value
 
 
@@ -258,7 +258,7 @@ def _number(value: Any) -> Decimal:
         number = Decimal(value.replace(",", "") if grouped else value)
     elif isinstance(value, int | float | Decimal) and not isinstance(value, bool):
         number = Decimal(str(value))
-    elif isinstance(value, dict):  # Tryton: {"__class__": "Decimal", "decimal": "1.50"}
+    elif isinstance(value, dict):  # {"__class__": "Decimal", "decimal": "1.50"}
         return _number(value["decimal"])
     else:
         raise TypeError
@@ -370,7 +370,7 @@ def _moment(value: Any) -> datetime | date | None:
         found = _from_text(value.strip())
     elif isinstance(value, date):
         found = value
-    elif isinstance(value, dict):  # Tryton, google.type.DateTime: {"year": 2026, "month": 11, …}
+    elif isinstance(value, dict):  # as google.type.DateTime: {"year": 2026, "month": 11, …}
         found = _from_parts(value)
     else:
         found = _from_number(_number(value))

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from hub.errors import MappingError
 from hub.mapping import to_canonical
-from hub.pipeline.absorb import Arrived, absorb, follow
+from hub.pipeline.absorb import Arrived, absorb, follow, prepare
 from hub.registry import Hub, Live
 from hub.sdk import Row
 from hub.store import quarantine, records
@@ -85,13 +85,13 @@ def replay_quarantine(hub: Hub, connection: str) -> tuple[int, int]:
 
 
 def _replay_batch(hub: Hub, live: Live, rows: Sequence[dict[str, Any]]) -> None:
-    arrived = [
-        Arrived(Row(row["stream"], json.loads(row["body"])), row["at"], row["inbox_id"])
+    arrived = {
+        row["id"]: Arrived(Row(row["stream"], json.loads(row["body"])), row["at"], row["inbox_id"])
         for row in rows
-    ]
-    ids = [row["id"] for row in rows]
+    }
+    usable = {id_: a for id_, a in arrived.items() if not prepare(hub, live, [a])[1]}
 
-    def begin(conn: Connection) -> None:
-        quarantine.mark(conn, ids, "replayed")  # what fails again is held again, behind this
+    def finish(conn: Connection) -> None:
+        quarantine.mark(conn, list(usable), "replayed")
 
-    absorb(hub, live, arrived, begin=begin, quiet=True)
+    absorb(hub, live, list(usable.values()), finish, quiet=True)

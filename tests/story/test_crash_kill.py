@@ -98,7 +98,24 @@ def embedded_victims(there: Installation) -> dict[str, Callable[[], None]]:
 
         return kill
 
-    return {"hooks": killing("webhooks.app"), "worker": killing("celery")}
+    def kill_supervisor() -> None:
+        os.kill(there.pid("up"), signal.SIGKILL)
+        wait_until("its children end with it", lambda: not there.is_reachable())
+        wait_until("it starts again", lambda: started_up(there))
+
+    return {
+        "hooks": killing("webhooks.app"),
+        "worker": killing("celery"),
+        "up": kill_supervisor,
+    }
+
+
+def started_up(there: Installation) -> bool:
+    """Whether it runs; it refuses to while its port is still taken."""
+    if not there.alive("up"):
+        there.kill("up")
+        there.start_up()
+    return there.is_reachable()
 
 
 def production_victims(there: Installation) -> dict[str, Callable[[], None]]:

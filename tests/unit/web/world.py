@@ -314,7 +314,7 @@ def _her_requests(world: World) -> list[Held]:
         ),
         (
             WorkOrder(
-                ref=ref("desk/work/318"),
+                ref=ref("desk/orders/318"),
                 subject="上门检修主轴，携带轴承 7014C",
                 engineer="孙伟",
                 occurred_at=world.ago(hours=1),
