@@ -16,7 +16,7 @@ from rich.table import Table
 
 OUT = Path(__file__).resolve().parent / "out"
 
-out = Console(highlight=False)
+out, progress = Console(highlight=False), Console(stderr=True, highlight=False)
 
 Row = Mapping[str, Any]
 
@@ -40,6 +40,11 @@ def middle(runs: Iterable[Row]) -> dict[str, Any]:
 def ratio(a: float, b: float) -> float:
     """How many times ``b`` goes into ``a``; 0.0 where there is nothing to compare with."""
     return a / b if b else 0.0
+
+
+def say(text: str) -> None:
+    """One line of how far it has come, beside the results."""
+    progress.print(text, style="dim")
 
 
 def show(title: str, rows: Sequence[Row], notes: Iterable[str] = ()) -> None:

@@ -60,6 +60,7 @@ def _size(database: str, size: int) -> Iterator[dict[str, Any]]:
             if name == RUNS[2]:
                 urllib.request.urlopen(f"http://127.0.0.1:{port}/change", data=b"").close()
             told = pull(site)
+            figures.say(f"pull, {database}, {size:,} rows, {name}: {told['took_s']:.1f} s")
             yield _row(database, size, name, told)
         _check(site, size)
 

@@ -41,6 +41,7 @@ def _database(database: str, seconds: float, rounds: int) -> Iterator[dict[str, 
     demo = {"adapter": "demo", "webhook_secrets": [SECRET]}
     with rig.site(database, {"crm": demo}) as site:
         found: dict[tuple[int, str], list[dict[str, Any]]] = {}
+        figures.say(f"webhooks, {database}")
         for turn in range(rounds):  # taking turns, so that a busy moment of the machine hits all
             for name in APPLICATIONS:
                 for connections, told in _application(site, name, seconds, turn):
@@ -63,6 +64,7 @@ def _application(
             job |= {"connections": connections, "seconds": seconds}
             job["first"] = turn * 10_000_000 + connections * 100_000_000
             told = load(job, "202")
+            figures.say(f"{name}, {connections} connections: {told['per_s']:,.0f} events/s")
             kept = _kept(site) - before
             if name == "conduit" and kept < told["answers"]:
                 raise RuntimeError(f"{told['answers']} were acknowledged, {kept} are stored")

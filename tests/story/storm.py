@@ -247,7 +247,7 @@ def check(hub: Hub, acknowledged: Mapping[Event, int], folder: Path) -> None:
     assert all(versions == sorted(set(versions)) for versions in applied.values())
     _check_inbox(hub, acknowledged)
     _check_ledger(folder / LEDGER, applied)
-    _check_profiles(hub)
+    check_profiles(hub)
     with _clean_hub(folder) as clean:
         assert _partition(hub) == _partition_of(clean, newest)
 
@@ -289,7 +289,7 @@ def _check_ledger(ledger: Path, applied: Mapping[str, list[int]]) -> None:
     assert {len(ids) for ids in copies.values()} == {1}
 
 
-def _check_profiles(hub: Hub) -> None:
+def check_profiles(hub: Hub) -> None:
     """Each stored profile is what its records make now, and every fact has found its party."""
     with hub.database.read() as conn:
         orphans = conn.execute(
