@@ -229,13 +229,13 @@ def _supervise(children: list[Child]) -> int:
                     time.sleep(RESTART_S)
                 if not stopping:
                     child.process = subprocess.Popen(  # noqa: S603 - our own words
-                        child.command, preexec_fn=_end_with_parent
+                        child.command, preexec_fn=end_with_parent
                     )
         time.sleep(0.2)
     return _stop_all(children)
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """Have this child told to stop when the supervisor is killed, or it would keep its port.
 
     Only Linux can; elsewhere the children must be ended by hand then.

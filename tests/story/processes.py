@@ -19,8 +19,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from kombu import Connection
+import kombu
+import redis
 
+from hub.cli.run import end_with_parent
 from hub.registry import ROOT, Hub, open_hub
 from hub.settings import Settings
 from tests.conftest import KEY
@@ -90,6 +92,7 @@ class Installation:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                preexec_fn=end_with_parent,
             )
 
     def start_up(self) -> None:
@@ -180,8 +183,12 @@ def own_queue(broker_url: str) -> Iterator[dict[str, Any]]:
     try:
         yield {"broker_url": broker_url, "queue_name": name}
     finally:
-        with Connection(broker_url) as broker:
-            broker.default_channel.queue_delete(name)
+        if broker_url.startswith("redis"):
+            with redis.Redis.from_url(broker_url) as server:
+                server.delete(*server.keys(f"*{name}"), "unacked", "unacked_index")
+        else:
+            with kombu.Connection(broker_url) as broker:
+                broker.default_channel.queue_delete(name)
 
 
 def procfile(**values: str) -> dict[str, list[str]]:
