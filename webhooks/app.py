@@ -22,7 +22,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     registry, writer = Registry(database, open_vault(chosen)), Writer(database)
     app = Flask("webhooks", static_folder=None)
     app.extensions["hub.database"] = database  # for whoever must close it
-    app.config["MAX_CONTENT_LENGTH"] = chosen.body_limit_bytes
+    # A chunked body is cut at this length without a word: one byte more tells cut from whole.
+    app.config["MAX_CONTENT_LENGTH"] = chosen.body_limit_bytes + 1
 
     @app.route("/hooks/<connection>", methods=["GET", "POST", "PUT"])
     def hooks(connection: str) -> Response:

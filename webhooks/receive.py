@@ -26,6 +26,8 @@ def receive(registry: Registry, writer: Writer, connection: str, request: Reques
     except StoreError:
         return unavailable()
     hook = _hook_request(request, now)
+    if len(hook.body) == request.max_content_length:
+        return problem(413, "The body is too large.")
     try:
         opened = receiver.open(hook)
     except SignatureError as exc:

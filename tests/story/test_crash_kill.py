@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -59,6 +60,8 @@ def test_production_on_postgresql_and_rabbitmq(database_url: str, tmp_path: Path
 
 def embedded(database_url: str, tmp_path: Path, force: Force) -> None:
     """A storm over ``hub up``, which starts again what is killed under it."""
+    if sys.platform != "linux":
+        pytest.skip("only Linux tells whose child a process is, and ends it with its parent")
     with installed(tmp_path, database_url, **storm.settings(tmp_path)) as there:
         there.start_up()
         wait_until("hooks answer", there.is_reachable)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import resource
 import time
@@ -123,6 +124,19 @@ def test_a_body_of_the_limit_is_taken_and_one_byte_more_is_not(
     assert post(client, body().ljust(MIB + 1)).status_code == 413
     assert stored(hub) == 0
     assert post(client, body().ljust(MIB)).status_code == 202
+
+
+def test_a_chunked_body_is_measured_too(hub: Hub, client: FlaskClient) -> None:
+    for size, status in ((MIB + 1, 413), (2 * MIB, 413), (MIB, 202)):
+        data = body().ljust(size)
+        answer = client.post(
+            "/hooks/shop",
+            input_stream=io.BytesIO(data),
+            headers=sign(SECRET, data, datetime.now(UTC)),
+            environ_overrides={"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked"},
+        )
+        assert answer.status_code == status
+    assert stored(hub) == 1
 
 
 @pytest.mark.parametrize(
