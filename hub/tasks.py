@@ -9,7 +9,7 @@ from celery import Celery
 
 from hub import pipeline
 from hub.errors import HubError
-from hub.pipeline import due
+from hub.pipeline import due, jobs
 from hub.pipeline.lane import leased
 from hub.registry import Hub, open_hub
 from hub.settings import settings
@@ -50,7 +50,7 @@ app.conf.update(
     worker_hijack_root_logger=False,
     worker_cancel_long_running_tasks_on_connection_loss=False,
     beat_schedule={
-        "due pulls": {"task": "hub.due_pulls", "schedule": 1.0, "options": {"expires": 5}},
+        "due work": {"task": "hub.due_work", "schedule": 1.0, "options": {"expires": 5}},
         "sweep": {"task": "hub.sweep", "schedule": 60.0, "options": {"expires": 30}},
     },
 )
@@ -80,10 +80,22 @@ def pull(connection: str, stream: str) -> None:
                 log.warning("pull stopped", extra={"connection": connection, "fault": str(exc)})
 
 
-@app.task(name="hub.due_pulls")
-def due_pulls() -> None:
+@app.task(name="hub.job")
+def job(id_: int) -> None:
+    with leased(hub(), jobs.lease_name(id_)) as held:
+        if held:
+            try:
+                jobs.run(hub(), held, id_)
+            except HubError as exc:  # its row says why and when it goes on
+                log.warning("job stopped", extra={"job": id_, "fault": str(exc)})
+
+
+@app.task(name="hub.due_work")
+def due_work() -> None:
     for connection, stream in due.pulls(hub()):
         pull.delay(connection, stream)
+    for id_ in due.jobs(hub()):
+        job.delay(id_)
 
 
 @app.task(name="hub.sweep")

@@ -192,13 +192,13 @@ def prepare(hub: Hub, live: Live, arrived: Sequence[Arrived]) -> tuple[list[Prep
 
 def _incoming(live: Live, a: Arrived) -> Incoming:
     if isinstance(a.row, Deleted):
-        return Incoming(f"{live.name}/{a.row.stream}/{a.row.id}", None, "", a.seen_at)
+        return Incoming(f"{live.name}/{a.row.stream}/{a.row.id}", None, "", a.seen_at, a.inbox_id)
     spec = live.mappings.get(a.row.stream)
     if spec is None:
         raise MappingError(f"there is no mapping for the stream {a.row.stream}", path="")
     ref = f"{live.name}/{a.row.stream}/{spec.external_id(a.row.raw)}"
     payload = _payload(a.row.raw)
-    return Incoming(ref, payload, spec.raw_version(a.row.raw), a.seen_at)
+    return Incoming(ref, payload, spec.raw_version(a.row.raw), a.seen_at, a.inbox_id)
 
 
 def _payload(raw: Raw) -> bytes:

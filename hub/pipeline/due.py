@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 from hub.pipeline.absorb import rebuild
+from hub.pipeline.jobs import lease_name as job_lease
 from hub.pipeline.pull import lease_name
 from hub.registry import Hub
 from hub.store import checkpoints, leases, records
+from hub.store import jobs as store_jobs
 
 WAKING_S = 10.0
 """How long a sent task may take to begin before its lane is woken again."""
@@ -43,6 +45,17 @@ def pulls(hub: Hub) -> list[tuple[str, str]]:
             for pair, name in zip(waiting, names, strict=True)
             if leases.wake(conn, name, WAKING_S)
         ]
+
+
+def jobs(hub: Hub) -> list[int]:
+    """Jobs with a slice to be done, each given out once."""
+    with hub.database.read() as conn:
+        waiting = store_jobs.due(conn)
+    if not waiting:
+        return []
+    with hub.database.write() as conn:
+        leases.ensure(conn, [job_lease(id_) for id_ in waiting])
+        return [id_ for id_ in waiting if leases.wake(conn, job_lease(id_), WAKING_S)]
 
 
 def sweep(hub: Hub) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin
 
@@ -10,7 +10,18 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from hub.errors import UnsupportedError
 from hub.sdk.http import Http
-from hub.sdk.types import Change, Item, Page, Raw, Receipt, RecordRef, Stream
+from hub.sdk.types import (
+    Change,
+    Item,
+    Page,
+    Raw,
+    Receipt,
+    RecordRef,
+    Stream,
+    Survey,
+    Tally,
+    Window,
+)
 
 
 class ConnectionConfig(BaseModel):
@@ -50,8 +61,8 @@ def config_class(owner: type[Any]) -> type[ConnectionConfig]:
 class Adapter(Generic[ConfigT]):
     """One account at one vendor. It moves raw rows and knows nothing of the hub.
 
-    ``check`` and ``pull`` must be written; ``fetch``, ``push`` and ``listen`` are optional: what is
-    not overridden is not offered.
+    ``check`` and ``pull`` must be written; the other verbs are optional: what is not overridden is
+    not offered.
     """
 
     streams: ClassVar[tuple[Stream, ...]] = ()
@@ -98,8 +109,27 @@ class Adapter(Generic[ConfigT]):
         """Pages after ``cursor``, oldest change first; None starts from the beginning.
 
         Every page's cursor must be good to resume from, also weeks later. Rows may come twice.
+
+        Raises:
+            CursorExpiredError: the vendor forgot what changed since; everything is read anew.
         """
         raise UnsupportedError(f"{type(self).__name__} cannot be pulled")
+
+    def history(self, stream: Stream, window: Window, cursor: str | None) -> Iterator[Page]:
+        """Pages of a part of the stream; the same promises as ``pull``, with cursors of its own."""
+        raise UnsupportedError(f"{type(self).__name__} cannot read a part of a stream")
+
+    def survey(self, stream: Stream, cursor: str | None) -> Iterator[Survey]:
+        """Everything that exists now, cheaply: ids and versions, no contents."""
+        raise UnsupportedError(f"{type(self).__name__} cannot list what exists")
+
+    def tally(self, stream: Stream) -> Iterator[Tally]:
+        """Counts by day, for a vendor that can count but not list."""
+        raise UnsupportedError(f"{type(self).__name__} cannot count")
+
+    def find(self, stream: Stream, values: Raw) -> Sequence[Raw]:
+        """Rows that have any of these vendor values, to adopt one before another is created."""
+        raise UnsupportedError(f"{type(self).__name__} cannot look records up by value")
 
     def fetch(self, ref: RecordRef) -> Raw | None:
         """The record now, or None when the vendor says it is gone."""
@@ -122,5 +152,7 @@ class Adapter(Generic[ConfigT]):
 
 def capabilities(adapter: type[Adapter[Any]]) -> tuple[str, ...]:
     """The verbs this class overrides, in the order of the base."""
-    verbs = ("check", "pull", "fetch", "push", "listen")
+    verbs = (
+        "check", "pull", "history", "survey", "tally", "find", "fetch", "push", "listen",
+    )  # fmt: skip
     return tuple(v for v in verbs if getattr(adapter, v) is not getattr(Adapter, v))

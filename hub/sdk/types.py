@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
+from hashlib import blake2b
 from typing import Any
 
 Raw = dict[str, Any]
@@ -19,11 +20,14 @@ class Stream:
         name: the vendor's own word for it; also the name of its mapping file.
         writable: ``push`` accepts it.
         every_s: how often it is pulled unless the connection says otherwise, in seconds.
+        fresh_s: how old a certificate of completeness may be, in seconds, unless the connection
+            says otherwise; a reconciliation begins when half of it is over.
     """
 
     name: str
     writable: bool = False
     every_s: float = 60.0
+    fresh_s: float = 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,58 @@ class Page:
     records: Sequence[Raw]
     cursor: str
     deleted: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A part of a stream to read once more.
+
+    Attributes:
+        since, until: last changed at or after, and before; None = open.
+        where: a condition in the vendor's own words, such as a query or a domain.
+    """
+
+    since: datetime | None = None
+    until: datetime | None = None
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A record exists at the vendor; ``version`` as its mapping reads it, "" when not told."""
+
+    id: str
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """One page of what exists; ``cursor`` goes on after it, None = that was all."""
+
+    sightings: Sequence[Sighting]
+    cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many records of one day (UTC, by ``occurred_at``) exist.
+
+    Attributes:
+        digest: ``tally_digest`` over them, "" where the vendor cannot tell.
+    """
+
+    day: date
+    count: int
+    digest: str = ""
+
+
+def tally_digest(sightings: Iterable[Sighting]) -> str:
+    """The same for the same records in the same versions, in any order."""
+    total = 0
+    for one in sightings:
+        told = blake2b(f"{one.id}\n{one.version}".encode(), digest_size=8).digest()
+        total ^= int.from_bytes(told, "big")
+    return f"{total:016x}"
 
 
 @dataclass(frozen=True, slots=True)

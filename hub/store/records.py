@@ -39,12 +39,14 @@ class Incoming:
         payload: the row as JSON bytes; None says it is gone at the source.
         version: as the mapping reads it; "" when the source has none.
         seen_at: when it was received, or when fetching it began.
+        inbox_id: the event it came with; None for a pull.
     """
 
     ref: str
     payload: bytes | None
     version: str
     seen_at: datetime
+    inbox_id: int | None = None
 
     @property
     def hash(self) -> bytes:
@@ -124,6 +126,7 @@ def save_raw(conn: Connection, rows: Sequence[Incoming], stored: Mapping[str, Kn
             "version": row.version,
             "seen_at": row.seen_at,
             "deleted_at": None if row.payload is not None else now,
+            "inbox_id": row.inbox_id,
         }
         for row in rows
     ]
@@ -135,7 +138,7 @@ def _keep_history(conn: Connection, refs: Sequence[str], now: datetime) -> None:
     pack = zstandard.ZstdCompressor(level=3).compress
     for chunk in bulk.chunks(refs):
         old = conn.execute(
-            select(raw.c.ref, raw.c.version, raw.c.seen_at, raw.c.payload).where(
+            select(raw.c.ref, raw.c.version, raw.c.seen_at, raw.c.payload, raw.c.inbox_id).where(
                 bulk.among(raw.c.ref, chunk)
             )
         )
@@ -146,6 +149,7 @@ def _keep_history(conn: Connection, refs: Sequence[str], now: datetime) -> None:
                 "seen_at": row.seen_at,
                 "replaced_at": now,
                 "payload": pack(row.payload.encode()),
+                "inbox_id": row.inbox_id,
             }
             for row in old
         ]

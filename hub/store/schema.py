@@ -174,6 +174,13 @@ raw = Table(
     Column("version", Text, nullable=False),
     Column("seen_at", Instant, nullable=False, comment="received, or begun to be fetched"),
     Column("deleted_at", Instant),
+    Column("inbox_id", BigInteger, comment="the event it came with, null for a pull"),
+    Index(
+        "ix_raw_inbox_id",
+        "inbox_id",
+        sqlite_where=text("inbox_id IS NOT NULL"),
+        postgresql_where=text("inbox_id IS NOT NULL"),
+    ),
 )
 
 history = Table(
@@ -185,7 +192,14 @@ history = Table(
     Column("seen_at", Instant, nullable=False),
     Column("replaced_at", Instant, nullable=False),
     Column("payload", LargeBinary, nullable=False, comment="zstandard over JSON"),
+    Column("inbox_id", BigInteger, comment="the event it came with, null for a pull"),
     Index("ix_history_ref", "ref", "id"),
+    Index(
+        "ix_history_inbox_id",
+        "inbox_id",
+        sqlite_where=text("inbox_id IS NOT NULL"),
+        postgresql_where=text("inbox_id IS NOT NULL"),
+    ),
 )
 
 record = Table(
@@ -311,7 +325,27 @@ binding = Table(
     UniqueConstraint("connection", "stream", "external_id"),
 )
 
-_OUTBOX_PENDING = text("state IN ('queued', 'retry')")
+agreement = Table(
+    "agreement",
+    metadata,
+    Column("subject", Key, primary_key=True, comment="customer:<id>, or the record copies are of"),
+    Column("sync", Text, primary_key=True),
+    Column("fields", Text, nullable=False, comment="JSON: path → value, at, by"),
+    Column("revision", BigInteger, nullable=False, comment="rises with each change of the fields"),
+)
+
+mirror = Table(
+    "mirror",
+    metadata,
+    Column("ref", Key, primary_key=True, comment="a record that a sync keeps alike with others"),
+    Column("sync", Text, primary_key=True),
+    Column("base", Text, nullable=False, comment="JSON: path → value last taken into account"),
+    Column("written", Text, nullable=False, comment="JSON: path → value we last wrote"),
+    Column("shown", Text, nullable=False, comment="JSON: path → what the vendor made of it"),
+    Column("gone", Boolean, nullable=False, comment="deleted there: never created again"),
+)
+
+_OUTBOX_PENDING = text("state IN ('queued', 'retry', 'sending')")
 delivery = Table(
     "delivery",
     metadata,
@@ -324,8 +358,13 @@ delivery = Table(
     Column("lane", Key, nullable=False),
     Column("fields", Text, nullable=False, comment="JSON: canonical fields to write"),
     Column("cause", Text, nullable=False, comment="JSON: rule or person, and the record behind it"),
+    Column("cause_ref", Key, comment="the record behind it"),
+    Column("sync", Text, comment="values are those agreed on when it is sent"),
     Column(
-        "state", Text, nullable=False, comment="queued, retry, confirmed, unknown, dead, skipped"
+        "state",
+        Text,
+        nullable=False,
+        comment="queued, sending, retry, confirmed, unknown, looping, dead, skipped",
     ),
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("available_at", Instant, nullable=False),
@@ -342,18 +381,22 @@ delivery = Table(
         postgresql_where=_OUTBOX_PENDING,
     ),
     Index("ix_delivery_subject", "subject"),
+    Index("ix_delivery_cause_ref", "cause_ref"),
+    Index("ix_delivery_external_id", "external_id", "done_at"),
     Index(
         "ix_delivery_gave_up",
         "state",
-        sqlite_where=text("state IN ('dead', 'unknown')"),
-        postgresql_where=text("state IN ('dead', 'unknown')"),
+        sqlite_where=text("state IN ('dead', 'unknown', 'looping')"),
+        postgresql_where=text("state IN ('dead', 'unknown', 'looping')"),
     ),
 )
 
 # In words, not in bound values: only so do both databases see that the index of the few pending
 # rows serves, instead of reading every row there ever was.
 inbox_pending = inbox.c.state.in_([literal_column("'received'"), literal_column("'retry'")])
-outbox_pending = delivery.c.state.in_([literal_column("'queued'"), literal_column("'retry'")])
+outbox_pending = delivery.c.state.in_(
+    [literal_column("'queued'"), literal_column("'retry'"), literal_column("'sending'")]
+)
 
 attempt = Table(
     "attempt",
@@ -366,6 +409,126 @@ attempt = Table(
     Column("error", Text, nullable=False, server_default=""),
 )
 
+breaker = Table(
+    "breaker",
+    metadata,
+    Column("connection", Text, primary_key=True),
+    Column("window_at", Instant, nullable=False, comment="when counting began"),
+    Column("calls", Integer, nullable=False),
+    Column("failed", Integer, nullable=False),
+    Column("open_until", Instant, nullable=False, comment="no write is tried before"),
+)
+
+budget = Table(
+    "budget",
+    metadata,
+    Column("connection", Text, primary_key=True),
+    Column("next_at", Instant, nullable=False, comment="before it the vendor is not called"),
+    Column("window_at", Instant, nullable=False, comment="when counting began"),
+    Column("calls", Integer, nullable=False, comment="in this window"),
+    Column("throttled", Integer, nullable=False, comment="of them, answered 429"),
+    Column("clean", Integer, nullable=False, comment="windows in a row with few 429"),
+    Column("rate_milli", BigInteger, comment="calls a second × 1000 as adapted; null = as set"),
+    Column("day", Text, nullable=False, comment="ISO date the spending counts for, in UTC"),
+    Column("spent", BigInteger, nullable=False, comment="calls of that day"),
+)
+
+_JOB_OPEN = text("state = 'open'")
+job = Table(
+    "job",
+    metadata,
+    _serial(),
+    Column("kind", Text, nullable=False, comment="resync, reconcile, align, remap"),
+    Column("connection", Text, nullable=False),
+    Column("stream", Text, nullable=False),
+    Column("argument", Text, nullable=False, comment="JSON: what exactly is to be done"),
+    Column("state", Text, nullable=False, comment="open, done, failed, cancelled"),
+    Column("cursor", Text, comment="where the next slice goes on"),
+    Column("done", BigInteger, nullable=False, server_default="0", comment="rows so far"),
+    Column("total", BigInteger, comment="rows in all, where known"),
+    Column("result", Text, nullable=False, server_default="{}", comment="JSON"),
+    Column("error", Text, nullable=False, server_default=""),
+    Column("failures", Integer, nullable=False, server_default="0", comment="in a row"),
+    Column("actor", Text, nullable=False),
+    Column("due_at", Instant, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+    # The same work is not begun twice.
+    Index(
+        "ix_job_open",
+        "kind",
+        "connection",
+        "stream",
+        "argument",
+        unique=True,
+        sqlite_where=_JOB_OPEN,
+        postgresql_where=_JOB_OPEN,
+    ),
+    Index("ix_job_due", "due_at", sqlite_where=_JOB_OPEN, postgresql_where=_JOB_OPEN),
+)
+
+sighting = Table(
+    "sighting",
+    metadata,
+    Column("job_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("ref", Key, primary_key=True, comment="seen at the source by a reconciliation"),
+    Column("version", Text, nullable=False),
+)
+
+certificate = Table(
+    "certificate",
+    metadata,
+    _serial(),
+    Column("connection", Text, nullable=False),
+    Column("stream", Text, nullable=False),
+    Column("method", Text, nullable=False, comment="survey, tally or scan"),
+    Column("source_count", BigInteger, nullable=False),
+    Column("hub_count", BigInteger, nullable=False),
+    Column("missing", BigInteger, nullable=False, comment="at the source, not in the hub"),
+    Column("stale", BigInteger, nullable=False, comment="newer at the source"),
+    Column("extra", BigInteger, nullable=False, comment="in the hub, gone at the source"),
+    Column("repaired", BigInteger, nullable=False),
+    Column("complete", Boolean, nullable=False, comment="nothing is left unrepaired"),
+    Column("note", Text, nullable=False, server_default=""),
+    Column("began_at", Instant, nullable=False),
+    Column("checked_at", Instant, nullable=False),
+    Index("ix_certificate_stream", "connection", "stream", "id"),
+)
+
+_ALERT_OPEN = text("closed_at IS NULL")
+alert = Table(
+    "alert",
+    metadata,
+    _serial(),
+    Column("kind", Text, nullable=False, comment="auth, breaker, count-drop, loop, backlog, …"),
+    Column("connection", Text, nullable=False),
+    Column("subject", Key, nullable=False, server_default="", comment="a stream or a record"),
+    Column("message", Text, nullable=False),
+    Column("hint", Text, nullable=False, server_default=""),
+    Column("opened_at", Instant, nullable=False),
+    Column("closed_at", Instant),
+    # Said once, until it is over.
+    Index(
+        "ix_alert_open",
+        "kind",
+        "connection",
+        "subject",
+        unique=True,
+        sqlite_where=_ALERT_OPEN,
+        postgresql_where=_ALERT_OPEN,
+    ),
+)
+
+credential = Table(
+    "credential",
+    metadata,
+    Column("connection", Text, primary_key=True),
+    Column("sealed", LargeBinary, nullable=False, comment="AES-256-GCM over JSON: the tokens"),
+    Column("version", BigInteger, nullable=False, comment="rises with each refresh"),
+    Column("expires_at", Instant),
+    Column("refreshed_at", Instant, nullable=False),
+)
+
 mapping = Table(
     "mapping",
     metadata,
@@ -373,6 +536,18 @@ mapping = Table(
     Column("name", Text, nullable=False),
     Column("text", Text, nullable=False, comment="the effective mapping"),
     Column("first_used_at", Instant, nullable=False),
+)
+
+mapping_choice = Table(
+    "mapping_choice",
+    metadata,
+    _serial(),
+    Column("connection", Text, nullable=False),
+    Column("stream", Text, nullable=False),
+    Column("version", Text, comment="in use from here on; null = the files again"),
+    Column("actor", Text, nullable=False),
+    Column("at", Instant, nullable=False),
+    Index("ix_mapping_choice_stream", "connection", "stream", "id"),
 )
 
 seen = Table(

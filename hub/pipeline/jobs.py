@@ -1,0 +1,69 @@
+"""Long work in slices of at most a minute, each under a lease, until its row says done."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+
+from hub.errors import ConfigError, HubError, LeaseLostError, RetryableError
+from hub.pipeline.lane import Lane
+from hub.registry import Hub
+from hub.store import jobs
+from hub.store.jobs import Job
+
+log = logging.getLogger(__name__)
+
+RETRY_S = (5, 15, 60, 300, 900)
+
+Step = Callable[[Hub, Lane, Job], bool]
+"""Works until the lane has no time left; whether the job is finished. It notes its progress in the
+transactions that store what it did."""
+
+STEPS: Mapping[str, Step] = {}
+
+
+def lease_name(id_: int) -> str:
+    """The lease a job works under."""
+    return f"job:{id_}"
+
+
+def run(hub: Hub, lane: Lane, id_: int) -> bool:
+    """One slice of a job; whether it has ended.
+
+    Raises:
+        HubError: the slice failed; the row says when it goes on.
+    """
+    with hub.database.read() as conn:
+        job = jobs.get(conn, id_)
+    if job is None or job.state != jobs.OPEN:
+        return True
+    try:
+        finished = STEPS[job.kind](hub, lane, job)
+    except LeaseLostError:
+        raise
+    except ConfigError as exc:
+        _end(hub, lane, job, jobs.FAILED, str(exc))
+        raise
+    except HubError as exc:
+        _postpone(hub, lane, job, exc)
+        raise
+    if finished:
+        _end(hub, lane, job, jobs.DONE)
+    return finished
+
+
+def _end(hub: Hub, lane: Lane, job: Job, state: str, error: str = "") -> None:
+    with hub.database.write() as conn:
+        lane.hold(conn)
+        jobs.end(conn, job.id, state, error)
+    log.info("job ended", extra={"job": job.id, "kind": job.kind, "state": state})
+
+
+def _postpone(hub: Hub, lane: Lane, job: Job, exc: HubError) -> None:
+    after_s = float(RETRY_S[min(job.failures, len(RETRY_S) - 1)])
+    if isinstance(exc, RetryableError) and exc.retry_after_s:
+        after_s = max(after_s, exc.retry_after_s)
+    with hub.database.write() as conn:
+        lane.hold(conn)
+        jobs.postpone(conn, job.id, after_s, str(exc))
+    log.warning("job waits", extra={"job": job.id, "kind": job.kind, "fault": str(exc)})

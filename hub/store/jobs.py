@@ -1,0 +1,128 @@
+"""Long work that goes on beside everything else, a slice at a time, from where its row says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, select, update
+
+from hub.store import bulk, leases
+from hub.store.schema import STOPPED, connection, job
+
+OPEN, DONE, FAILED, CANCELLED = "open", "done", "failed", "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One piece of long work.
+
+    Attributes:
+        kind: resync, reconcile, align or remap.
+        argument: what exactly is to be done.
+        cursor: where the next slice goes on; None = at the beginning.
+        done, total: rows so far, and in all where that is known.
+        result: what it has found out so far.
+        failures: slices in a row that ended in an error.
+    """
+
+    id: int
+    kind: str
+    connection: str
+    stream: str
+    argument: Mapping[str, Any]
+    state: str
+    cursor: str | None
+    done: int
+    total: int | None
+    result: Mapping[str, Any]
+    failures: int
+    created_at: Any
+
+
+def add(
+    conn: Connection,
+    kind: str,
+    connection: str,
+    stream: str,
+    argument: Mapping[str, Any] | None = None,
+    *,
+    actor: str = "hub",
+) -> int:
+    """The id of the job; the one that is under way when the same was asked for before."""
+    now = leases.now()
+    row = {
+        "kind": kind,
+        "connection": connection,
+        "stream": stream,
+        "argument": orjson.dumps(argument or {}, option=orjson.OPT_SORT_KEYS).decode(),
+        "state": OPEN,
+        "actor": actor,
+        "due_at": now,
+        "created_at": now,
+    }
+    bulk.insert_new(conn, job, [row])
+    same = [job.c[name] == row[name] for name in ("kind", "connection", "stream", "argument")]
+    found: int = conn.execute(select(job.c.id).where(*same, job.c.state == OPEN)).scalar_one()
+    return found
+
+
+def due(conn: Connection) -> list[int]:
+    """Jobs with a slice to be done now, of connections that may be used."""
+    stopped = select(connection.c.name).where(connection.c.state.in_(STOPPED))
+    chosen = select(job.c.id).where(job.c.state == OPEN, job.c.due_at <= leases.now())
+    return list(conn.execute(chosen.where(job.c.connection.not_in(stopped))).scalars())
+
+
+def get(conn: Connection, id_: int) -> Job | None:
+    """One job."""
+    row = conn.execute(select(job).where(job.c.id == id_)).mappings().first()
+    if row is None:
+        return None
+    told = {name: row[name] for name in Job.__dataclass_fields__ if name in row}
+    opened = {name: orjson.loads(row[name]) for name in ("argument", "result")}
+    return Job(**{**told, **opened})
+
+
+def page(conn: Connection, *, state: str | None = None, limit: int = 50) -> list[dict[str, Any]]:
+    """Jobs, the newest first."""
+    query = select(job).order_by(job.c.id.desc()).limit(limit)
+    if state:
+        query = query.where(job.c.state == state)
+    return [dict(row) for row in conn.execute(query).mappings()]
+
+
+def advance(
+    conn: Connection,
+    id_: int,
+    cursor: str | None,
+    rows: int = 0,
+    *,
+    total: int | None = None,
+    result: Mapping[str, Any] | None = None,
+) -> None:
+    """Note how far it came, in the transaction that stores what it did."""
+    values: dict[str, Any] = {"cursor": cursor, "done": job.c.done + rows, "failures": 0}
+    if total is not None:
+        values["total"] = total
+    if result is not None:
+        values["result"] = orjson.dumps(result).decode()
+    _set(conn, id_, **values, error="")
+
+
+def end(conn: Connection, id_: int, state: str = DONE, error: str = "") -> None:
+    """It is over: done, failed for good, or cancelled."""
+    _set(conn, id_, state=state, error=error[:500], ended_at=leases.now())
+
+
+def postpone(conn: Connection, id_: int, after_s: float, error: str) -> None:
+    """A slice failed; the job goes on from its cursor after ``after_s``."""
+    due_at = leases.now() + timedelta(seconds=after_s)
+    _set(conn, id_, due_at=due_at, failures=job.c.failures + 1, error=error[:500])
+
+
+def _set(conn: Connection, id_: int, **values: Any) -> None:
+    conn.execute(update(job).where(job.c.id == id_, job.c.state == OPEN).values(**values))
