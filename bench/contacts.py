@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -74,13 +76,34 @@ def contact(n: int, edition: int = 0) -> dict[str, Any]:
         "lead_source": ("展会", "官网", "转介绍")[n % 3],
         "visits": n % 17 + changes,
         "created_at": (_EPOCH + timedelta(minutes=n)).isoformat(),
-        "updated_at": (_EPOCH + timedelta(minutes=n, days=900 + changes)).isoformat(),
+        "updated_at": (_updated_from(changes) + timedelta(seconds=n)).isoformat(),
     }
+
+
+def changed_since(since: str, rows: int, edition: int = 0) -> Iterator[int]:
+    """The rows updated after that instant, "" being the beginning, in the order they were."""
+    for changes in (0, edition) if edition else (0,):
+        wanted = range(CHANGED, rows, CHANGED_EVERY) if changes else range(rows)
+        first = _first_after(since, changes)
+        for n in wanted[bisect_left(wanted, first) :]:
+            if changes or not edition or n % CHANGED_EVERY != CHANGED:
+                yield n
 
 
 def customers(rows: int) -> int:
     """How many people stand behind that many rows."""
     return rows - rows // TWIN_EVERY
+
+
+def _updated_from(changes: int) -> datetime:
+    return _EPOCH + timedelta(days=900 + 1000 * changes)
+
+
+def _first_after(since: str, changes: int) -> int:
+    if not since:
+        return 0
+    passed_s = (datetime.fromisoformat(since) - _updated_from(changes)).total_seconds()
+    return max(0, int(passed_s) + 1)
 
 
 def _first_of(n: int) -> int:

@@ -1,6 +1,7 @@
-"""The CRM to pull from, a process of its own: ``GET /contacts?after=ID&limit=N``.
+"""The CRM to pull from, a process of its own: ``GET /contacts?since=INSTANT&limit=N``.
 
-``python -m bench.source ROWS`` prints its port. ``POST /change`` makes a new edition, in which one
+It answers with the contacts updated after the instant, the longest unchanged first, and with
+``next``, the instant to ask from for more; null is the end. ``python -m bench.source ROWS`` prints its port. ``POST /change`` makes a new edition, in which one
 row in ``CHANGED_EVERY`` differs.
 """
 
@@ -8,11 +9,12 @@ from __future__ import annotations
 
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import islice
 from urllib.parse import parse_qs, urlsplit
 
 import orjson
 
-from bench.contacts import contact
+from bench.contacts import changed_since, contact
 
 
 class Source(ThreadingHTTPServer):
@@ -31,11 +33,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         asked = parse_qs(urlsplit(self.path).query)
-        after, limit = asked.get("after", [""])[0], int(asked.get("limit", ["1000"])[0])
-        first = int(after[1:]) + 1 if after else 0
-        last = min(first + limit, self.server.rows)
-        items = [contact(n, self.server.edition) for n in range(first, last)]
-        self._answer({"items": items, "more": last < self.server.rows})
+        since, limit = asked.get("since", [""])[0], int(asked.get("limit", ["1000"])[0])
+        edition = self.server.edition
+        found = changed_since(since, self.server.rows, edition)
+        items = [contact(n, edition) for n in islice(found, limit)]
+        more = next(found, None) is not None
+        self._answer({"items": items, "next": items[-1]["updated_at"] if more else None})
 
     def do_POST(self) -> None:
         self.server.edition += 1

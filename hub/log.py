@@ -17,7 +17,9 @@ _bound: contextvars.ContextVar[dict[str, Any]] = contextvars.ContextVar("bound",
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _SECRETS = re.compile(
     r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{8,}|whsec_[\w+/=]+"
-    r"|((?:password|secret|token|key)\"?\s*[=:]\s*\"?)[^\s\",;&]+"
+    r"|(authorization[\"']?\s*[=:]\s*[\"']?)[^\"',;&]+"
+    r"|((?:password|secret|token|key|verifier|[?&]code|[?&]state)[\"']?\s*[=:]\s*[\"']?)"
+    r"[^\s\"',;&]+"
 )
 _MAIL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")
 _PHONE = re.compile(r"(?<![\w.:-])\+?\d[\d -]{8,15}\d(?![\w.:-])")
@@ -25,7 +27,7 @@ _PHONE = re.compile(r"(?<![\w.:-])\+?\d[\d -]{8,15}\d(?![\w.:-])")
 
 def redact(text: str) -> str:
     """The text without what looks like a secret, a mail address or a phone number."""
-    text = _SECRETS.sub(lambda m: f"{m.group(2) or ''}***", text)
+    text = _SECRETS.sub(lambda m: f"{m.group(2) or m.group(3) or ''}***", text)
     return _PHONE.sub("***", _MAIL.sub("***@***", text))
 
 

@@ -38,15 +38,16 @@ class Settings(BaseSettings):
         connections: by name; ``adapter`` plus that adapter's own fields.
         source_priority: connections whose values win on a profile, best first.
         rules: IF-THEN rules, in order.
+        syncs: streams whose records are kept alike.
     """
 
     model_config = SettingsConfigDict(env_prefix="HUB_", extra="forbid")
 
     state_dir: Path = Path(".hub")
-    database_url: str = ""
-    broker_url: str = "memory://"
+    database_url: str = Field(default="", repr=False)  # a password may be in it
+    broker_url: str = Field(default="memory://", repr=False)
     queue_name: str = "hub"
-    secret_keys: list[str] = Field(default_factory=list)
+    secret_keys: list[str] = Field(default_factory=list, repr=False)
     public_url: str = "http://127.0.0.1:8360"
     web_port: int = 8360
     hooks_port: int = 8361
@@ -60,9 +61,10 @@ class Settings(BaseSettings):
     history_days: int = Field(default=90, ge=1)
     log_level: str = "INFO"
     log_format: str = Field(default="text", pattern=r"^(text|json)$")
-    connections: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    connections: dict[str, dict[str, Any]] = Field(default_factory=dict, repr=False)
     source_priority: list[str] = Field(default_factory=list)
     rules: list[dict[str, Any]] = Field(default_factory=list)
+    syncs: list[dict[str, Any]] = Field(default_factory=list)
 
     @property
     def database(self) -> str:

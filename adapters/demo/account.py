@@ -111,6 +111,11 @@ class Account:
         """Let the next call of ``verb`` fail; ``after`` = the write happens, its answer is lost."""
         self._planned[verb].append((after, error))
 
+    def forgive(self, verb: str) -> None:
+        """Forget what was planned to fail."""
+        with self._lock:
+            self._planned[verb].clear()
+
     @contextmanager
     def failing(self, verb: str) -> Iterator[None]:
         """Raise what was planned for this verb, before or after the body."""

@@ -9,7 +9,18 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 
 from adapters.demo import account, sample
-from hub.sdk import Adapter, Change, ConnectionConfig, Page, Raw, Receipt, RecordRef, Stream
+from hub.sdk import (
+    Adapter,
+    Change,
+    ConnectionConfig,
+    Page,
+    Raw,
+    Receipt,
+    RecordRef,
+    Sighting,
+    Stream,
+    Survey,
+)
 
 
 class DemoConfig(ConnectionConfig):
@@ -64,6 +75,16 @@ class DemoAdapter(Adapter[DemoConfig]):
                 cursor=":".join(page[-1][:2]),
                 deleted=[id_ for _, id_, row in page if row is None],
             )
+
+    def survey(self, stream: Stream, cursor: str | None) -> Iterator[Survey]:
+        with self.account.failing("survey"):
+            changes = self.account.changes(stream.name)
+        there = sorted((id_, version) for version, id_, row in changes if row is not None)
+        left = [Sighting(*one) for one in there if one[0] > (cursor or "")]
+        for start in range(0, len(left) or 1, self.config.page_size):
+            page = left[start : start + self.config.page_size]
+            more = start + self.config.page_size < len(left)
+            yield Survey(page, page[-1].id if more else None)
 
     def fetch(self, ref: RecordRef) -> Raw | None:
         with self.account.failing("fetch"):

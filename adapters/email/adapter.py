@@ -68,7 +68,7 @@ class EmailConfig(ConnectionConfig):
 class EmailAdapter(Adapter[EmailConfig]):
     """One mailbox. Rows are described in ``adapters/email/message.py``."""
 
-    streams = (Stream("messages", writable=True),)
+    streams = (Stream("messages", writable=True, whole=False),)
 
     def check(self) -> None:
         with self._imap() as imap:

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr
 
-from adapters.roundup.tracker import Tracker
+from adapters.roundup.tracker import SURVEYED, Tracker
 from hub.sdk import (
     Adapter,
     AuthError,
@@ -28,7 +28,9 @@ from hub.sdk import (
     Receipt,
     RecordRef,
     RejectedError,
+    Sighting,
     Stream,
+    Survey,
     scan,
 )
 
@@ -102,7 +104,18 @@ class RoundupAdapter(Adapter[RoundupConfig]):
             rows, after = self.tracker.changed(CLASSES[stream.name], since, position, size)
             return self._complete(stream.name, rows, agents), after
 
-        yield from scan(read, cursor, now=self.http.now, since=self.config.backfill_from)
+        since, overlap_s = self.config.backfill_from, stream.overlap_s
+        yield from scan(read, cursor, now=self.http.now, since=since, overlap_s=overlap_s)
+
+    def survey(self, stream: Stream, cursor: str | None) -> Iterator[Survey]:
+        agents, class_ = self._agents(), CLASSES[stream.name]
+        since, size = self.config.backfill_from, self.config.page_size * 10  # they are short
+        position: str | None = cursor or ""
+        while position is not None:
+            fields = SURVEYED[class_]
+            rows, position = self.tracker.changed(class_, since, position, size, fields=fields)
+            told = self._of(stream.name, rows, agents)
+            yield Survey([Sighting(row["id"], row["activity"]) for row in told], position)
 
     def fetch(self, ref: RecordRef) -> Raw | None:
         # Asked as a list: an item alone is also answered after it was retired.
@@ -152,13 +165,19 @@ class RoundupAdapter(Adapter[RoundupConfig]):
         if stream == "issues":
             authors = self._first_authors(rows)
             return [{**row, "customer_id": _customer(row, authors, agents)} for row in rows]
+        if stream in ("agents", "users"):
+            return self._of(stream, rows, agents)
+        issues = self._issues_of([row["id"] for row in rows])
+        return [{**row, "issue_id": issues.get(row["id"]), **_author(row, agents)} for row in rows]
+
+    def _of(self, stream: str, rows: list[Raw], agents: frozenset[str]) -> list[Raw]:
+        """Those that belong to a stream: colleagues and customers are both users."""
         if stream == "agents":
             return [row for row in rows if row["username"] in agents]
         if stream == "users":
             roles = set(self.config.customer_roles)
             return [r for r in rows if r["username"] not in agents and _roles(r) & roles]
-        issues = self._issues_of([row["id"] for row in rows])
-        return [{**row, "issue_id": issues.get(row["id"]), **_author(row, agents)} for row in rows]
+        return rows
 
     def _issues_of(self, messages: Sequence[str]) -> dict[str, str]:
         found = self.tracker.with_any("issue", "messages", messages)

@@ -21,6 +21,10 @@ FIELDS = {
 }
 
 
+SURVEYED = {"issue": "activity", "msg": "activity", "user": "activity,username,roles"}
+"""What tells that an item exists, in which version, and whether it belongs to a stream."""
+
+
 class Tracker:
     """The REST interface of one tracker."""
 
@@ -39,7 +43,7 @@ class Tracker:
         return [row for some in pieces for row in self.items(class_, {property_: ",".join(some)})]
 
     def changed(
-        self, class_: str, since: datetime | None, position: str, size: int
+        self, class_: str, since: datetime | None, position: str, size: int, *, fields: str = ""
     ) -> tuple[list[Raw], str | None]:
         """The items behind ``position`` in the order of activity, and the position behind them."""
         activity, _, id_ = position.partition(" ")
@@ -47,6 +51,7 @@ class Tracker:
         begin = activity or (f"{since.astimezone(UTC):%Y-%m-%d.%H:%M:%S}" if since else "")
         # Without the zone the tracker would read the time in that of the hub's own account.
         params = {"@sort": "activity,id", **({"activity": f"{begin}+0000;"} if begin else {})}
+        params |= {"@fields": fields or FIELDS[class_]}
         while True:
             rows = self.items(class_, {**params, "@page_size": size})
             fresh = [row for row in rows if (row["activity"], int(row["id"])) > behind]

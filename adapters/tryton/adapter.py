@@ -19,7 +19,15 @@ from typing import Any
 import orjson
 from pydantic import Field, SecretStr
 
-from adapters.tryton.records import MODELS, ONLY, changed_at, changed_since, fields_of, plain
+from adapters.tryton.records import (
+    MODELS,
+    ONLY,
+    changed_at,
+    changed_since,
+    dates_of,
+    fields_of,
+    plain,
+)
 from hub.sdk import (
     Adapter,
     Change,
@@ -31,7 +39,9 @@ from hub.sdk import (
     Receipt,
     RecordRef,
     RejectedError,
+    Sighting,
     Stream,
+    Survey,
     scan,
 )
 
@@ -42,6 +52,10 @@ CONTACTS = {
     "website": "website",
     "fax": "fax",
 }
+
+
+SURVEYED = 10
+"""Pages of records that fit on one page of a survey."""
 
 
 class TrytonConfig(ConnectionConfig):
@@ -94,7 +108,20 @@ class TrytonAdapter(Adapter[TrytonConfig]):
             more = len(rows) == self.config.page_size
             return rows, str(rows[-1]["id"]) if more else None
 
-        yield from scan(read, cursor, now=self.http.now, since=self.config.backfill_from)
+        since, overlap_s = self.config.backfill_from, stream.overlap_s
+        yield from scan(read, cursor, now=self.http.now, since=since, overlap_s=overlap_s)
+
+    def survey(self, stream: Stream, cursor: str | None) -> Iterator[Survey]:
+        size = self.config.page_size * SURVEYED
+        since = changed_since(stream.name, self.config.backfill_from)
+        while True:
+            domain = [["id", ">", int(cursor or 0)], *since]
+            rows = self._list(stream.name, dates_of(stream.name), domain, size=size)
+            seen = [Sighting(str(row["id"]), changed_at(row, stream.name)) for row in rows]
+            cursor = seen[-1].id if len(rows) == size else None
+            yield Survey(seen, cursor)
+            if cursor is None:
+                return
 
     def fetch(self, ref: RecordRef) -> Raw | None:
         return next(iter(self._search(ref.stream, [["id", "=", int(ref.id)]], size=1)), None)
@@ -134,11 +161,15 @@ class TrytonAdapter(Adapter[TrytonConfig]):
         return Receipt(id=str(change.id))
 
     def _search(self, stream: str, domain: Sequence[Any], *, size: int) -> list[Raw]:
-        fields = fields_of(stream)
-        domain = [*domain, ONLY[stream]] if stream in ONLY else domain
-        rows = self._get(MODELS[stream], fields, d=domain, o=[["id", "ASC"]], s=size)
+        rows = self._list(stream, fields_of(stream), domain, size=size)
         added = {"currency": self._currency} if stream == "products" else {}
         return [{**row, "changed_at": changed_at(row, stream), **added} for row in rows]
+
+    def _list(
+        self, stream: str, fields: Sequence[str], domain: Sequence[Any], *, size: int
+    ) -> list[Raw]:
+        domain = [*domain, ONLY[stream]] if stream in ONLY else domain
+        return self._get(MODELS[stream], fields, d=domain, o=[["id", "ASC"]], s=size)
 
     @cached_property
     def _currency(self) -> Any:

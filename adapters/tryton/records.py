@@ -41,8 +41,13 @@ DATES = ("create_date", "write_date")
 
 def fields_of(stream: str) -> list[str]:
     """Everything that is asked of a record, and when it and its children changed."""
+    return [*FIELDS[stream].split(), *dates_of(stream)]
+
+
+def dates_of(stream: str) -> list[str]:
+    """When a record and its children changed."""
     owners = ("", *(f"{child}." for child in CHILDREN[stream]))
-    return [*FIELDS[stream].split(), *(f"{owner}{name}" for owner in owners for name in DATES)]
+    return [f"{owner}{name}" for owner in owners for name in DATES]
 
 
 def changed_since(stream: str, since: datetime | None) -> list[Any]:

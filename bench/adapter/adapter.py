@@ -1,4 +1,4 @@
-"""Benchmark CRM: pull contacts page by page, in order of their ids."""
+"""Benchmark CRM: pull contacts page by page, in the order of their changes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class BenchConfig(ConnectionConfig):
 
 
 class BenchAdapter(Adapter[BenchConfig]):
-    """One CRM of ``bench.source``; every pull without a cursor reads all of it."""
+    """One CRM of ``bench.source``; without a cursor a pull reads all of it, with one what changed since."""
 
     streams = (Stream("contacts"),)
 
@@ -29,9 +29,9 @@ class BenchAdapter(Adapter[BenchConfig]):
     def pull(self, stream: Stream, cursor: str | None) -> Iterator[Page]:
         more = True
         while more:
-            asked = {"after": cursor or "", "limit": PAGE_SIZE}
+            asked = {"since": cursor or "", "limit": PAGE_SIZE}
             body = self.http.get(f"/{stream.name}", params=asked)
-            more = body["more"]
+            more = body["next"] is not None
             if body["items"]:
-                cursor = body["items"][-1]["id"]
+                cursor = body["items"][-1]["updated_at"]
                 yield Page(body["items"], cursor)

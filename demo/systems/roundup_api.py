@@ -37,6 +37,11 @@ class RoundupApi:
         etag = self._ask("GET", f"{kind}/{item}")["@etag"]
         self._ask("PATCH", f"{kind}/{item}", json=values, headers={"If-Match": etag})
 
+    def retire(self, kind: str, item: str) -> None:
+        """Take an item out of every list."""
+        etag = self._ask("GET", f"{kind}/{item}")["@etag"]
+        self._ask("DELETE", f"{kind}/{item}", headers={"If-Match": etag})
+
     def _ask(self, method: str, path: str, **more: Any) -> Any:
         answer = self._http.request(method, f"{self._url}/{path}", timeout=60, **more)
         if not answer.ok:

@@ -6,7 +6,19 @@ import sys
 
 import click
 
-from hub.cli import adapters, connections, customers, queues, run, users
+from hub.cli import (
+    adapters,
+    connections,
+    customers,
+    jobs,
+    queues,
+    reconcile,
+    rehearse,
+    run,
+    secrets,
+    trace,
+    users,
+)
 from hub.cli.base import fail
 from hub.errors import HubError
 
@@ -34,9 +46,14 @@ for command in (
     *run.COMMANDS,
     *connections.COMMANDS,
     *customers.COMMANDS,
+    *jobs.COMMANDS,
     *queues.COMMANDS,
+    *reconcile.COMMANDS,
+    *rehearse.COMMANDS,
+    *trace.COMMANDS,
     *adapters.COMMANDS,
     *users.COMMANDS,
+    *secrets.COMMANDS,
 ):
     cli.add_command(command)
 

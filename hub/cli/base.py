@@ -27,13 +27,14 @@ err = Console(stderr=True)
 
 def fail(exc: HubError) -> NoReturn:
     """Say what is wrong and what to do, and exit 1."""
-    err.print(f"[red]✗[/red] {_plain(str(exc))}", highlight=False, soft_wrap=True)
+    err.print(f"[red]✗[/red] {plain(str(exc))}", highlight=False, soft_wrap=True)
     if exc.hint:
-        err.print(f"  → {_plain(exc.hint)}", highlight=False, soft_wrap=True)
+        err.print(f"  → {plain(exc.hint)}", highlight=False, soft_wrap=True)
     sys.exit(1)
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """The text, with nothing in it taken for a style."""
     return text.replace("[", "\\[")
 
 
@@ -84,7 +85,7 @@ def _cell(value: Any) -> str:
         return ""
     if isinstance(value, datetime):
         return value.astimezone().strftime("%Y-%m-%d %H:%M:%S")
-    return _plain(str(value))
+    return plain(str(value))
 
 
 def _default(value: Any) -> Any:

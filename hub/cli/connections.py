@@ -1,8 +1,9 @@
-"""Commands about connections: check, pull, mapping preview, secrets."""
+"""Commands about connections: check, connect, pull, mapping preview."""
 
 from __future__ import annotations
 
 import sys
+import time
 
 import click
 import orjson
@@ -12,10 +13,11 @@ from hub.cli.base import fail, json_option, opened, out, show_json
 from hub.errors import AuthError, ConfigError, HubError, UnsupportedError
 from hub.mapping import to_canonical
 from hub.pipeline.lane import leased
-from hub.registry import Hub, Live
+from hub.registry import Hub, Live, signin
 from hub.sdk import RecordRef
-from hub.store import checkpoints, connections, leases
-from hub.store.crypto import new_key
+from hub.store import checkpoints, connections, credentials, leases
+
+LOOK_S = 0.5
 
 
 @click.command("check")
@@ -47,10 +49,45 @@ def _check_one(hub: Hub, live: Live) -> dict[str, str | bool]:
         state = "auth_failed" if isinstance(exc, AuthError) else "degraded"
         error, hint = str(exc), exc.hint
     with hub.database.write() as conn:
-        connections.set_state(conn, live.name, state, error)
         if state == "ok":
-            checkpoints.hasten(conn, live.name)
+            connections.readmit(conn, live.name)
+        else:
+            connections.set_state(conn, live.name, state, error)
     return {"connection": live.name, "ok": state == "ok", "error": error, "hint": hint}
+
+
+@click.command("connect")
+@click.argument("connection")
+@click.option("--paste", is_flag=True, help="Ask for the address the browser ends at.")
+def connect(connection: str, *, paste: bool) -> None:
+    """Sign in at a vendor in a browser; what waited for it goes on.
+
+    The browser comes back to public_url, where an operator must be signed in. Where it cannot reach
+    that, use --paste.
+    """
+    with opened() as hub:
+        callback = signin.callback_url(hub.settings)
+        address, version = signin.begin(hub.registry, connection, callback)
+        out.print(f"The vendor must know this address: {callback}", highlight=False, soft_wrap=True)
+        out.print("Open this in a browser and agree:", highlight=False)
+        click.echo(address)
+        if paste:
+            answer = click.prompt("The address the browser ended at")
+            signin.finish(hub.registry, answer.strip(), callback, "hub cli")
+        else:
+            _wait_for(hub, connection, version)
+    out.print(f"[green]✓[/green] {connection} is connected", highlight=False)
+
+
+def _wait_for(hub: Hub, connection: str, version: int) -> None:
+    """Return when the web process has stored the tokens of a sign-in."""
+    ends_at = time.monotonic() + signin.LASTS.total_seconds()
+    while time.monotonic() < ends_at:
+        with hub.database.read() as conn:
+            if credentials.version(conn, connection) > version:
+                return
+        time.sleep(LOOK_S)
+    fail(ConfigError("nobody signed in", hint="Run hub connect again, perhaps with --paste."))
 
 
 @click.command("pull")
@@ -122,7 +159,8 @@ def preview(connection: str, stream: str, id_: str | None) -> None:
 @mapping.command("apply")
 @click.argument("connection")
 @click.argument("stream", required=False)
-def mapping_apply(connection: str, stream: str | None) -> None:
+@click.option("--files", is_flag=True, help="Drop a chosen version: the files count again.")
+def mapping_apply(connection: str, stream: str | None, *, files: bool) -> None:
     """Derive stored records anew after a mapping or overlay was changed."""
     with opened() as hub:
         live = hub.registry.get(connection)
@@ -130,8 +168,22 @@ def mapping_apply(connection: str, stream: str | None) -> None:
             known = ", ".join(live.mappings)
             raise ConfigError(f"{connection} has no mapping for {stream}", hint=f"Known: {known}")
         for name in [stream] if stream else live.mappings:
-            rows = pipeline.remap(hub, connection, name)
-            out.print(f"{connection}/{name}: {rows} rows read again", highlight=False)
+            if name in live.chosen:
+                _apply_chosen(hub, live, name, files=files)
+            else:
+                rows = pipeline.remap(hub, connection, name)
+                out.print(f"{connection}/{name}: {rows} rows read again", highlight=False)
+
+
+def _apply_chosen(hub: Hub, live: Live, stream: str, *, files: bool) -> None:
+    place = f"{live.name}/{stream}"
+    if files:
+        job = pipeline.switch(hub, live.name, stream, None, "hub cli")
+        said = f"the files count again; job {job} derives its records anew"
+    else:
+        version = live.mapping(stream).version
+        said = f"version {version} was chosen and hides the files; drop it with --files"
+    out.print(f"{place}: {said}", highlight=False)
 
 
 def _one(live: Live, stream: str, id_: str | None) -> dict[str, object] | None:
@@ -143,15 +195,4 @@ def _one(live: Live, stream: str, id_: str | None) -> dict[str, object] | None:
     return next((row for page in pages for row in page.records), None)
 
 
-@click.group("secrets")
-def secrets() -> None:
-    """Keys for secrets at rest."""
-
-
-@secrets.command("new")
-def secrets_new() -> None:
-    """Print a fresh key for secret_keys."""
-    click.echo(new_key())
-
-
-COMMANDS: tuple[click.Command, ...] = (check, pull, mapping, secrets)
+COMMANDS: tuple[click.Command, ...] = (check, connect, pull, mapping)

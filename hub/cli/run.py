@@ -13,18 +13,20 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from types import FrameType
 from typing import Any
 
 import click
+from sqlalchemy import Connection
 
 from hub.cli.base import err, fail, json_option, opened, out, show, show_json
 from hub.errors import ConfigError, HubError
 from hub.pipeline import listen
 from hub.registry import Hub, apply, check_settings
 from hub.settings import Settings, settings
-from hub.store import checkpoints, connections, inbox, outbox, quarantine, read, records
+from hub.store import alerts, certificates, connections, inbox, outbox, quarantine, read, records
 from hub.store.migrate import is_current, migrate
 
 RESTART_S = 1.0
@@ -90,9 +92,10 @@ def status(*, as_json: bool) -> None:
         found: dict[str, Any] = {
             "connections": connections.overview(conn),
             "streams": [
-                {**row, "records": records.count(conn, row["connection"], row["stream"])}
-                for row in checkpoints.every(conn)
+                {**asdict(row), "records": records.count(conn, row.connection, row.stream)}
+                for row in certificates.streams(conn)
             ],
+            "alerts": alerts.every(conn),
             "inbox": _counts(inbox.counts(conn)),
             "deliveries": _counts(outbox.counts(conn)),
             "quarantine": [
@@ -105,12 +108,20 @@ def status(*, as_json: bool) -> None:
         return
     out.print(f"[bold]customers[/bold] {found['customers']}")
     show(found["connections"], ("name", "adapter", "state", "reason"), as_json=False)
-    streams = ("connection", "stream", "records", "completed_at", "due_at", "error")
-    show(found["streams"], streams, as_json=False)
+    streams = ("connection", "stream", "status", "records", "certified", "due_at", "reason")
+    rows = [{**row, "certified": _certified(row["certificate"])} for row in found["streams"]]
+    show(rows, streams, as_json=False)
+    if found["alerts"]:
+        out.print("[bold]alerts[/bold]")
+        show(found["alerts"], ("opened_at", "kind", "message", "hint"), as_json=False)
     for queue in ("inbox", "deliveries", "quarantine"):
         if found[queue]:
             out.print(f"[bold]{queue}[/bold]")
             show(found[queue], tuple(found[queue][0]), as_json=False)
+
+
+def _certified(certificate: dict[str, Any] | None) -> datetime | None:
+    return certificate["checked_at"] if certificate and certificate["complete"] else None
 
 
 def _counts(counts: dict[tuple[str, str], int]) -> list[dict[str, Any]]:
@@ -160,6 +171,7 @@ def _findings_in(hub: Hub) -> Iterator[dict[str, Any]]:
             fine = row["state"] in ("new", "ok")
             said = f"connection {row['name']} is {row['state']}: {row['reason']}".rstrip(": ")
             yield _finding(said, ok=fine, hint=f"Run: hub check {row['name']}")
+        yield from _stream_findings(conn)
         dead = sum(n for (_, s), n in outbox.counts(conn).items() if s in ("dead", "unknown"))
         yield _finding(f"{dead} deliveries gave up", ok=not dead, hint="Run: hub deliveries list")
         held = sum(quarantine.count(conn).values())
@@ -171,6 +183,18 @@ def _findings_in(hub: Hub) -> Iterator[dict[str, Any]]:
         few = free < 500 * 1024 * 1024
         hint = "Free some space: a full disk makes webhooks answer 503."
         yield _finding(f"{free // 1024**2} MiB of disk are free", ok=not few, hint=hint)
+
+
+def _stream_findings(conn: Connection) -> Iterator[dict[str, Any]]:
+    """The red streams, and how many of all are certified to be complete."""
+    every = certificates.streams(conn)
+    for row in every:
+        if row.status == certificates.RED:
+            name = f"{row.connection}/{row.stream}"
+            hint = f"Run: hub reconcile {row.connection} {row.stream}"
+            yield _finding(f"stream {name}: {row.reason}", ok=False, hint=hint)
+    green = sum(row.status == certificates.GREEN for row in every)
+    yield _finding(f"{green} of {len(every)} streams are certified to be complete", ok=True)
 
 
 def _finding(what: str, *, ok: bool, hint: str = "") -> dict[str, Any]:

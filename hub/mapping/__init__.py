@@ -30,6 +30,15 @@ from __future__ import annotations
 from hub.mapping.read import to_canonical
 from hub.mapping.spec import Mapping, load
 from hub.mapping.transforms import TRANSFORMS, Transform
-from hub.mapping.write import to_vendor
+from hub.mapping.write import fields_of, shared, to_vendor
 
-__all__ = ["TRANSFORMS", "Mapping", "Transform", "load", "to_canonical", "to_vendor"]
+__all__ = [
+    "TRANSFORMS",
+    "Mapping",
+    "Transform",
+    "fields_of",
+    "load",
+    "shared",
+    "to_canonical",
+    "to_vendor",
+]

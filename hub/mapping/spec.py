@@ -47,6 +47,7 @@ class Mapping:
         owners: who may write a canonical field, where that is said.
         match: canonical fields a record is looked up by before one is created.
         writable: canonical fields that may be pushed.
+        pushed: the canonical paths of them that ``push:`` names.
     """
 
     source: str
@@ -60,6 +61,10 @@ class Mapping:
     main: Cut = field(repr=False)
     also: tuple[Cut, ...] = field(repr=False)
     pushes: tuple[Push, ...] = field(repr=False)
+
+    @property
+    def pushed(self) -> tuple[str, ...]:
+        return tuple(push.path for push in self.pushes)
 
     def external_id(self, raw: Any) -> str:
         """The vendor's id of this row.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -50,10 +51,37 @@ def to_vendor(mapping: Spec, fields: Mapping[str, Any], *, find: Find) -> dict[s
     return _written(mapping.pushes, known, Row(known, find=find))
 
 
+def shared(paths: Iterable[str], document: Any) -> dict[str, Any]:
+    """The canonical value at each of these paths of a record; None where there is nothing.
+
+    The paths are those that ``push:`` sections name.
+    """
+    row = Row(document)
+    return {path: _reader(path)(document, row) for path in paths}
+
+
+def fields_of(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Canonical fields that say what these values at their paths say; turns ``shared`` round."""
+    fields: dict[str, Any] = {}
+    for path, value in values.items():
+        _put(fields, _target(path), value)
+    return fields
+
+
+@lru_cache(maxsize=1024)
+def _reader(path: str) -> Read:
+    return compile_path(path, Scope(direction="write"))
+
+
 @dataclass(frozen=True, slots=True)
 class Push:
-    """One compiled entry: the canonical field it starts from, what to write, and where."""
+    """One compiled entry: the canonical field it starts from, what to write, and where.
 
+    Attributes:
+        path: the canonical path as the file names it, such as ``contact_points[type=email].value``.
+    """
+
+    path: str
     field: str
     read: Read
     target: Target
@@ -159,9 +187,9 @@ class PushCompiler:
             self._faults.add(path, str(exc), exc.hint)
             return None
         if parts := entry.get("fields"):
-            return Push(field, self._parts(parts, shape, read, place), target)
+            return Push(name, field, self._parts(parts, shape, read, place), target)
         self._check(entry, shape, steps)
-        return Push(field, self._with_table(entry, read, place), target)
+        return Push(name, field, self._with_table(entry, read, place), target)
 
     def _parts(self, node: Node, shape: Shape, read: Read, place: str) -> Read:
         if shape.model:

@@ -6,6 +6,15 @@ from hub.pipeline.deliver import deliver
 from hub.pipeline.ingest import ingest
 from hub.pipeline.pull import lease_name as pull_lease
 from hub.pipeline.pull import pull
-from hub.pipeline.replay import remap, replay_quarantine
+from hub.pipeline.replay import remap, replay_quarantine, roll_back, switch
 
-__all__ = ["deliver", "ingest", "pull", "pull_lease", "remap", "replay_quarantine"]
+__all__ = [
+    "deliver",
+    "ingest",
+    "pull",
+    "pull_lease",
+    "remap",
+    "replay_quarantine",
+    "roll_back",
+    "switch",
+]

@@ -20,6 +20,7 @@ from hub.errors import ContentionError, MappingError
 from hub.identity.resolve import Evidence, assign, evidence_of, partition
 from hub.mapping import to_canonical
 from hub.models import Party
+from hub.pipeline import align
 from hub.profiles.build import build
 from hub.registry import Hub, Live
 from hub.rules.decide import Seen, decide
@@ -90,11 +91,15 @@ def absorb(
         begin(conn)
         waves = [_apply(conn, live, wave) for wave in _waves(rows)]
         saved = records.together(waves)
-        follow(conn, hub, live, saved)  # once for all waves: one build, and one order of locks
+        touched = follow(conn, hub, live, saved)  # once for all waves: one order of locks
+        later = align.suspects(conn, saved) if rules or hub.syncs else frozenset()
         if rules:
             kinds = {rule.kind for rule in rules}
-            seen = [change for wave in waves for change in _seen(conn, wave, kinds)]
+            seen = [change for wave in waves for change in seen_by_rules(conn, wave, kinds)]
+            seen = [change for change in seen if change.ref not in later]
             outbox.enqueue(conn, decide(rules, seen))
+        align.defer(conn, later, quiet=quiet)
+        align.align(conn, hub, {*saved.records, *saved.parties}, touched)
         finish(conn)
         quarantine.save(conn, faults)  # last: a replayed row that fails again is held again
         return list(saved.records)
@@ -157,9 +162,11 @@ def _apply(conn: Connection, live: Live, wave: Sequence[Prepared]) -> Saved:
     return saved
 
 
-def follow(conn: Connection, hub: Hub, live: Live, saved: Saved) -> None:
-    """What saved records mean for customers and their profiles."""
-    rebuild(conn, hub, resolve(conn, live, saved), saved.touched)
+def follow(conn: Connection, hub: Hub, live: Live, saved: Saved) -> set[str]:
+    """What saved records mean for customers and their profiles; whose records are others now."""
+    touched = resolve(conn, live, saved)
+    rebuild(conn, hub, touched, saved.touched)
+    return touched
 
 
 def _is_news(row: Incoming, stored: Mapping[str, Known]) -> bool:
@@ -280,7 +287,17 @@ def rebuild(conn: Connection, hub: Hub, ids: Iterable[str], parties: Collection[
     profiles.save(conn, built, gone)
 
 
-def _seen(conn: Connection, saved: Saved, kinds: set[str]) -> list[Seen]:
+def react(conn: Connection, hub: Hub, refs: Sequence[str], *, quiet: bool) -> None:
+    """What rules and syncs make of records that were new when nobody could say whose they are."""
+    if not quiet:
+        found = records.load(conn, refs)
+        saved = Saved(records=found, before={}, parties=frozenset(), touched=frozenset())
+        kinds = {rule.kind for rule in hub.rules}
+        outbox.enqueue(conn, decide(hub.rules, seen_by_rules(conn, saved, kinds)))
+    align.align(conn, hub, refs)
+
+
+def seen_by_rules(conn: Connection, saved: Saved, kinds: set[str]) -> list[Seen]:
     """What the rules look at: only the kinds they speak of."""
     of_interest = {name: r for name, r in saved.records.items() if r.kind in kinds}
     copies = outbox.copies(conn, list(of_interest))

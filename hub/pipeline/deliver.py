@@ -1,11 +1,17 @@
-"""Queued writes → vendors, one lane at a time, in order per record."""
+"""Queued writes → vendors, one lane at a time, in order per record.
+
+What is written is decided when it is sent: an update of the copy we know, the adoption of one that
+is there already, or a new one. The intent to write is committed first, so that a kill in between
+leaves a delivery whose outcome is looked up, never one that is blindly repeated.
+"""
 
 from __future__ import annotations
 
 import logging
 import random
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -17,18 +23,34 @@ from hub.errors import (
     ConflictError,
     HubError,
     RejectedError,
+    RemoteError,
     RetryableError,
     StoreError,
     UnknownOutcomeError,
 )
-from hub.mapping import to_vendor
-from hub.models import Ref
-from hub.pipeline.absorb import Arrived, absorb, rebuild
+from hub.mapping import fields_of, shared, to_canonical, to_vendor
+from hub.models import PARTY_KINDS, Ref
+from hub.pipeline import align
+from hub.pipeline.absorb import Arrived, absorb, rebuild, settle
 from hub.pipeline.lane import HELD_S, Lane
 from hub.registry import Hub, Live
-from hub.sdk import Change, Receipt, Row
-from hub.store import connections, customers, leases, outbox, records
+from hub.sdk import Change, Deleted, Raw, Receipt, RecordRef, Row, Stream, capabilities
+from hub.sdk.pace import urgent
+from hub.store import (
+    alerts,
+    breaker,
+    connections,
+    customers,
+    jobs,
+    leases,
+    outbox,
+    records,
+    syncs,
+)
+from hub.store.db import identity_lock
 from hub.store.outbox import Delivery
+from hub.syncs.decide import differing
+from hub.syncs.spec import Plan
 
 log = logging.getLogger(__name__)
 
@@ -36,17 +58,32 @@ BATCH_MAX = 100
 RETRY_S = (5, 30, 120, 600, 3600, 3 * 3600, 8 * 3600, 16 * 3600)
 GIVE_UP_AFTER = timedelta(hours=24)
 CONFLICTS_MAX = 3
+AWAIT_S = 5.0
 ORIGIN_RANK = 9
 """A copy belongs where its original does, unless its own references say better."""
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """How one try ended."""
+class Order:
+    """What exactly to write now.
 
-    receipt: Receipt | None
-    error: Exception | None
-    took_ms: int
+    Attributes:
+        values: canonical path → value it says; the same in the vendor's words is in ``change``.
+        match: vendor values by which a copy that is there already may be found.
+        awaits: a record whose copy must be there first.
+        sync: the plan behind it.
+    """
+
+    change: Change
+    values: Mapping[str, Any]
+    match: Raw = field(default_factory=dict)
+    awaits: str | None = None
+    sync: Plan | None = None
+
+    @property
+    def is_needless(self) -> bool:
+        """Whether the copy says all of it already."""
+        return self.change.id is not None and not self.change.values
 
 
 def deliver(hub: Hub, lane: Lane) -> None:
@@ -59,66 +96,171 @@ def deliver(hub: Hub, lane: Lane) -> None:
         if not items:
             return
         live = lane.ready(hub, items[0].connection, "adapter")
-        if live is None:
+        if live is None or _rests(hub, lane, live):
             return
         stopped: set[str] = set()
         for item in items:
             if item.order_key in stopped or not lane.has_time:
                 continue
             became = _deliver_one(hub, lane, live, item)
-            if became == "refused":
+            if became in ("refused", "rests"):
                 return  # every further try would only knock at a closed door
-            if became in ("retry", "unknown"):
+            if became not in ("confirmed", "dead"):
                 stopped.add(item.order_key)
 
 
+def _rests(hub: Hub, lane: Lane, live: Live) -> bool:
+    """Whether the vendor is left alone for now; the lane rests as long."""
+    with hub.database.read() as conn:
+        until = breaker.open_until(conn, live.name)
+    if until is None:
+        return False
+    lane.rest_s = max(HELD_S, (until - leases.now()).total_seconds())
+    return True
+
+
 def _deliver_one(hub: Hub, lane: Lane, live: Live, item: Delivery) -> str:
-    """Try once and store the outcome: confirmed, dead, retry, unknown, or refused credentials."""
+    """Try once and store the outcome: confirmed, dead, retry, unknown, looping, refused, rests."""
     lane.keep(hub)
-    with lane.kept(hub):
-        outcome = _try(hub, live, item)
-    if outcome.error is not None:
-        return _store_failure(hub, lane, live, item, outcome.error, outcome.took_ms)
-    if outcome.receipt is not None:
-        _store_success(hub, lane, live, item, outcome.receipt, outcome.took_ms)
-    return "confirmed"
-
-
-def _try(hub: Hub, live: Live, item: Delivery) -> Outcome:
     began = time.monotonic()
-    receipt: Receipt | None = None
-    error: Exception | None = None
     try:
-        receipt = live.adapter.push(_stream(live, item), _change(hub, live, item))
+        with lane.kept(hub), urgent():
+            _check_not_cut_off(live, item)
+            return _write(hub, lane, live, item)
+    except StoreError:
+        raise
     except HubError as exc:
-        error = exc
+        error: HubError = exc
     except Exception as exc:
         log.exception("adapter failed", extra={"delivery": item.id})
         error = RejectedError(f"{type(exc).__name__} in the adapter {live.manifest.name}")
         error.__cause__ = exc
-    return Outcome(receipt, error, round((time.monotonic() - began) * 1000))
+    return _store_failure(hub, lane, live, item, error, _ms(began))
 
 
-def _stream(live: Live, item: Delivery) -> Any:
+def _check_not_cut_off(live: Live, item: Delivery) -> None:
+    """A killed process may have made this already; some vendors can be asked.
+
+    Raises:
+        UnknownOutcomeError: this one cannot.
+    """
+    was_making = item.state == "sending" and item.under_way == "create"
+    if was_making and not live.adapter.looks_up:
+        raise UnknownOutcomeError("the hub was stopped while it wrote this")
+
+
+def _write(hub: Hub, lane: Lane, live: Live, item: Delivery) -> str:
+    """Decide, tell the vendor, take in its answer; a conflict is fetched and decided again."""
+    for _ in range(CONFLICTS_MAX):
+        order = _order(hub, live, item)
+        if order.awaits:
+            return _wait_for(hub, lane, item, order.awaits)
+        if order.change.id is None and _adopt(hub, lane, live, item, order):
+            continue
+        if order.is_needless:
+            return _close(hub, lane, item, order)
+        if order.change.id is not None and _loops(hub, lane, item, order.change.id):
+            return "looping"
+        _begin(hub, lane, item, order)
+        began = time.monotonic()
+        try:
+            receipt = live.adapter.push(live.streams[item.stream], order.change)
+        except ConflictError:
+            if order.change.id is None or not _can(live, "fetch"):
+                raise
+            _refresh(hub, lane, live, item, order.change.id)
+            continue
+        _store_success(hub, lane, live, item, order, receipt, _ms(began))
+        return "confirmed"
+    raise RetryableError("the vendor's copy changes faster than it can be written")
+
+
+def _order(hub: Hub, live: Live, item: Delivery) -> Order:
+    """What there is to write now, in the vendor's words."""
+    _stream(live, item)
+    spec = live.mapping(item.stream)
+    with hub.database.read() as conn:
+        subject = Ref.parse(item.subject)
+        one = _plan(conn, hub, item)
+        if one is None:
+            id_ = copy_of(conn, subject, item.connection, item.stream)
+            values, fields, sync = item.fields, item.fields, None
+        else:
+            id_, values, sync = _agreed(conn, one, item)
+            fields = fields_of(syncs.with_refs(conn, values))
+        missing: list[str] = []
+
+        def find(ref: Ref, stream: str) -> str | None:
+            found = counterpart(conn, ref, item.connection, stream)
+            if found is None:
+                missing.append(str(ref))
+            return found
+
+        vendor = to_vendor(spec, fields, find=find)
+        awaits = outbox.awaited(conn, item.connection, missing) if missing else None
+        match = to_vendor(spec, _match_fields(conn, live, item), find=find) if id_ is None else {}
+        version = records.version(conn, f"{item.connection}/{item.stream}/{id_}") if id_ else ""
+    change = Change(id_, vendor, item.key, f"hub-{item.key[:16]}", version)
+    return Order(change, values, match, awaits, sync)
+
+
+def _plan(conn: Connection, hub: Hub, item: Delivery) -> Plan | None:
+    if item.sync is None:
+        return None
+    found = align.plan_named(hub, item.sync)
+    if found is None:
+        raise ConfigError(
+            f"there is no sync {item.sync} any more",
+            hint="Skip this delivery, or restore the sync.",
+        )
+    return found
+
+
+def _agreed(
+    conn: Connection, one: Plan, item: Delivery
+) -> tuple[str | None, Mapping[str, Any], Plan | None]:
+    """The copy to bring in line, or None to make one; and what it does not say yet."""
+    subject = syncs.subjects(conn, [item.subject]).get(item.subject, item.subject)
+    (group,) = syncs.load(conn, one, [subject])
+    place = f"{item.connection}/{item.stream}"
+    here = [m for m in group.members if m.stream == place]
+    target = next((m for m in here if m.ref == item.subject), here[0] if here else None)
+    agreed = group.values
+    if target is None:
+        values = {path: agreed[path] for path in one.paths if path in agreed}
+        writable = one.writable[place]
+        told = {path: value for path, value in values.items() if path in writable}
+        return None, told, one
+    paths = [] if target.gone else differing(one, target, agreed)
+    told = {path: _cleared(agreed[path], target.values.get(path)) for path in paths}
+    return target.ref.removeprefix(f"{place}/"), told, one
+
+
+def _cleared(value: Any, shown: Any) -> Any:
+    """A mapping leaves None out; a text is cleared by an empty one."""
+    return "" if value is None and isinstance(shown, str) else value
+
+
+def _match_fields(conn: Connection, live: Live, item: Delivery) -> dict[str, Any]:
+    """The subject's fields by which its copy over there can be recognised."""
+    names = live.mapping(item.stream).match
+    found = records.load(conn, [item.subject]) if names and _can(live, "find") else {}
+    if item.subject not in found:
+        return {}
+    document = found[item.subject].model_dump(mode="json")
+    told = {name: document[name] for name in names if document.get(name)}
+    points = [p for p in document.get("contact_points", ()) if p["type"] in names]
+    return told | ({"contact_points": points} if points else {})
+
+
+def _stream(live: Live, item: Delivery) -> Stream:
     stream = live.streams.get(item.stream)
     if stream is None or not stream.writable or item.stream not in live.mappings:
         raise ConfigError(
             f"{item.connection}/{item.stream} cannot be written to",
-            hint="Mend the rule that queued this.",
+            hint="Mend the rule or sync that queued this.",
         )
     return stream
-
-
-def _change(hub: Hub, live: Live, item: Delivery) -> Change:
-    """The delivery in the vendor's words: an update where we know the copy, else a create."""
-    with hub.database.read() as conn:
-
-        def find(ref: Ref, stream: str) -> str | None:
-            return counterpart(conn, ref, item.connection, stream)
-
-        external_id = copy_of(conn, Ref.parse(item.subject), item.connection, item.stream)
-        values = to_vendor(live.mappings[item.stream], item.fields, find=find)
-    return Change(id=external_id, values=values, key=item.key, marker=f"hub-{item.key[:16]}")
 
 
 def copy_of(conn: Any, ref: Ref, connection: str, stream: str) -> str | None:
@@ -137,29 +279,129 @@ def counterpart(conn: Any, ref: Ref, connection: str, stream: str) -> str | None
     """What another system calls the same thing: also what a copy of ours was made from."""
     if found := copy_of(conn, ref, connection, stream):
         return found
-    prefix = f"{connection}/{stream}/"
     original = outbox.copies(conn, [str(ref)]).get(str(ref), "")
-    return original.removeprefix(prefix) if original.startswith(prefix) else None
+    if not original:
+        return None
+    prefix = f"{connection}/{stream}/"
+    if original.startswith(prefix):
+        return original.removeprefix(prefix)
+    return outbox.bound_id(conn, original, connection, stream)
+
+
+def _adopt(hub: Hub, lane: Lane, live: Live, item: Delivery, order: Order) -> bool:
+    """Bind the one copy that is there already, so that no second one is made."""
+    if not order.match or item.under_way == "create":
+        return False  # what we find may be our own earlier write: the adapter looks that up
+    rows = live.adapter.find(live.streams[item.stream], order.match)
+    spec = live.mapping(item.stream)
+    found = {spec.external_id(row): row for row in rows}
+    if len(found) > 1:
+        raise RejectedError(
+            f"{len(found)} records in {live.name}/{item.stream} look like {item.subject}",
+            hint=f"Choose one: hub deliveries adopt {item.id} ID; they are {', '.join(found)}.",
+        )
+    if not found:
+        return False
+    ((id_, row),) = found.items()
+
+    def bind(conn: Connection) -> None:
+        lane.hold(conn)
+        outbox.bind(conn, item, id_, {})
+        if outbox.bound_id(conn, item.subject, item.connection, item.stream) == id_:
+            _belongs(conn, hub, live, item, id_)
+
+    absorb(hub, live, [Arrived(Row(item.stream, row), leases.now())], begin=bind)
+    with hub.database.read() as conn:
+        bound = outbox.bound_id(conn, item.subject, item.connection, item.stream)
+    if bound != id_:
+        raise RejectedError(
+            f"{live.name}/{item.stream}/{id_} is the copy of another record already",
+            hint="Merge the two customers, or change what they are matched by.",
+        )
+    log.info("copy adopted", extra={"delivery": item.id})
+    return True
+
+
+def _begin(hub: Hub, lane: Lane, item: Delivery, order: Order) -> None:
+    what = "create" if order.change.id is None else "update"
+    with hub.database.write() as conn:
+        lane.hold(conn)
+        outbox.begin(conn, item, what, order.values)
+
+
+def _loops(hub: Hub, lane: Lane, item: Delivery, external_id: str) -> bool:
+    """Stop the writes to a record that systems seem to answer each other with."""
+    with hub.database.read() as conn:
+        if not outbox.is_looping(conn, item, external_id):
+            return False
+    name = f"{item.connection}/{item.stream}/{external_id}"
+    with hub.database.write() as conn:
+        lane.hold(conn)
+        outbox.stop(conn, item, f"{name} was written too often")
+        if alerts.open_(
+            conn,
+            "loop",
+            item.connection,
+            name,
+            f"{name} was written more than {outbox.LOOP_WRITES} times in ten minutes",
+            "Two systems answer each other: look at hub trace, then hub deliveries replay or skip.",
+        ):
+            log.error("loop stopped", extra={"delivery": item.id})
+    return True
+
+
+def _refresh(hub: Hub, lane: Lane, live: Live, item: Delivery, external_id: str) -> None:
+    """Take in what the vendor holds now, so that it is decided on that."""
+    row = live.adapter.fetch(RecordRef(item.stream, external_id))
+    told = Deleted(item.stream, external_id) if row is None else Row(item.stream, row)
+
+    def rest(conn: Connection) -> None:
+        lane.hold(conn)
+        outbox.wait(conn, item, 0.0, "the vendor's copy has changed")  # nothing is under way
+
+    absorb(hub, live, [Arrived(told, leases.now())], begin=rest)
+
+
+def _wait_for(hub: Hub, lane: Lane, item: Delivery, name: str) -> str:
+    with hub.database.write() as conn:
+        lane.hold(conn)
+        outbox.wait(conn, item, AWAIT_S, f"waits for the copy of {name}")
+    return "retry"
+
+
+def _close(hub: Hub, lane: Lane, item: Delivery, order: Order) -> str:
+    """Everybody is in line already."""
+    with hub.database.write() as conn:
+        lane.hold(conn)
+        outbox.close(conn, item, "in line", order.change.id)
+    return "confirmed"
 
 
 def _store_success(
-    hub: Hub, lane: Lane, live: Live, item: Delivery, receipt: Receipt, took_ms: int
+    hub: Hub, lane: Lane, live: Live, item: Delivery, order: Order, receipt: Receipt, took_ms: int
 ) -> None:
     """Confirm the write and take in what the vendor answered, in one transaction."""
-    copy = f"{item.connection}/{item.stream}/{receipt.id}"
+    raw = receipt.raw if receipt.raw is not None else _read_back(live, item, order, receipt.id)
 
     def confirm(conn: Connection) -> None:
         lane.hold(conn)
-        outbox.confirm(conn, item, receipt.id, took_ms, item.fields)
-        origin = (records.ORIGIN, item.subject, ORIGIN_RANK)
-        if copy != item.subject and records.add_ref(conn, copy, *origin):
-            moved = records.settle(conn, [copy])
-            rebuild(conn, hub, (), moved)
+        outbox.confirm(conn, item, receipt.id, took_ms, order.values)
+        _belongs(conn, hub, live, item, receipt.id)
+        if order.sync:
+            _note_written(conn, live, item, order, receipt.id, raw)
+        jobs.hasten(conn, "react", item.connection)
+        breaker.note(conn, item.connection, failed=False)
         connections.set_state(conn, item.connection, "ok")
 
-    told = [] if receipt.raw is None else [Arrived(Row(item.stream, receipt.raw), leases.now())]
+    def in_line(conn: Connection) -> None:
+        if order.sync:
+            copy = f"{item.connection}/{item.stream}/{receipt.id}"
+            found = syncs.subjects(conn, [item.subject, copy])
+            align.align_subjects(conn, order.sync, found.values())
+
+    told = [] if raw is None else [Arrived(Row(item.stream, raw), leases.now())]
     try:
-        absorb(hub, live, told, begin=confirm)
+        absorb(hub, live, told, in_line, begin=confirm)
     except StoreError:
         raise
     except Exception:  # whatever the answer does to us, the write must not be made again
@@ -168,24 +410,80 @@ def _store_success(
     log.info("delivery confirmed", extra={"delivery": item.id, "took_ms": took_ms})
 
 
+def _read_back(live: Live, item: Delivery, order: Order, external_id: str) -> Raw | None:
+    """What the vendor made of the write, where it did not say; none when that cannot be had now."""
+    if order.sync is None or not _can(live, "fetch"):
+        return None
+    try:
+        return live.adapter.fetch(RecordRef(item.stream, external_id))
+    except HubError as exc:
+        log.info("write not read back", extra={"delivery": item.id, "fault": str(exc)})
+        return None
+
+
+def _note_written(
+    conn: Connection, live: Live, item: Delivery, order: Order, external_id: str, raw: Raw | None
+) -> None:
+    """Remember what was written, and learn what the vendor makes of it."""
+    if order.sync is None:
+        return
+    one = order.sync
+    subject = syncs.subjects(conn, [item.subject]).get(item.subject, item.subject)
+    copy = f"{item.connection}/{item.stream}/{external_id}"
+    shown: dict[str, Any] = {}
+    if raw is not None:
+        spec = live.mapping(item.stream)
+        cut = to_canonical(spec, raw, connection=live.name)
+        document = next((r.model_dump(mode="json") for r in cut if str(r.ref) == copy), None)
+        shown = syncs.named(conn, shared(order.values, document)) if document else {}
+    syncs.note_written(conn, one, subject, copy, order.values, shown)
+
+
+def _belongs(conn: Connection, hub: Hub, live: Live, item: Delivery, external_id: str) -> None:
+    """A copy is of the same customer as its original, whatever its own evidence says."""
+    copy = f"{item.connection}/{item.stream}/{external_id}"
+    if copy == item.subject:
+        return
+    if set(live.mapping(item.stream).kinds) & set(PARTY_KINDS):
+        identity_lock(conn)
+        customers.note_copy(conn, item.subject, copy)
+        seen_before = customers.links(conn, [copy])
+        if seen_before:
+            evidence = customers.evidence(conn, seen_before).values()
+            rebuild(conn, hub, settle(conn, list(evidence), (), actor="hub"))
+    origin = (records.ORIGIN, item.subject, ORIGIN_RANK)
+    if records.add_ref(conn, copy, *origin):
+        rebuild(conn, hub, (), records.settle(conn, [copy]))
+
+
 def _store_failure(
-    hub: Hub, lane: Lane, live: Live, item: Delivery, exc: Exception, took_ms: int
+    hub: Hub, lane: Lane, live: Live, item: Delivery, exc: HubError, took_ms: int
 ) -> str:
     state, after_s = _verdict(item, exc, looks_up=live.adapter.looks_up)
     refused = isinstance(exc, AuthError)
+    failed = isinstance(exc, RetryableError | UnknownOutcomeError)
+    unsure = isinstance(exc, UnknownOutcomeError)
+    maybe = unsure or (item.under_way is not None and isinstance(exc, RemoteError))
     with hub.database.write() as conn:
         lane.hold(conn)
-        outbox.fail(conn, item, state, exc, took_ms, retry_after_s=after_s)
+        outbox.fail(conn, item, state, exc, took_ms, retry_after_s=after_s, maybe_written=maybe)
+        rests = breaker.note(conn, item.connection, failed=failed)
+        for subject, n in outbox.backlog(conn, lane.name):
+            words = f"{n} writes wait behind the first one of {subject}"
+            hint = f"See hub deliveries list --connection {item.connection}; skip what hinders."
+            alerts.open_(conn, "backlog", item.connection, subject, words, hint)
         if refused and connections.set_state(conn, item.connection, "auth_failed", str(exc)):
             log.error("credentials refused", extra={"connection": item.connection})
     log.warning(
         "delivery failed",
         extra={"delivery": item.id, "state": state, "error": type(exc).__name__},
     )
-    return "refused" if refused else state
+    if refused:
+        return "refused"
+    return "rests" if rests else state
 
 
-def _verdict(item: Delivery, exc: Exception, *, looks_up: bool) -> tuple[str, float]:
+def _verdict(item: Delivery, exc: HubError, *, looks_up: bool) -> tuple[str, float]:
     """What becomes of a delivery after this error, and when it is tried again."""
     if isinstance(exc, UnknownOutcomeError) and not looks_up:
         return "unknown", 0.0
@@ -199,3 +497,11 @@ def _verdict(item: Delivery, exc: Exception, *, looks_up: bool) -> tuple[str, fl
     base = RETRY_S[min(item.attempts, len(RETRY_S) - 1)]
     asked = exc.retry_after_s if isinstance(exc, RetryableError) and exc.retry_after_s else 0.0
     return "retry", max(asked, base * random.uniform(0.8, 1.2))  # noqa: S311 - jitter
+
+
+def _can(live: Live, verb: str) -> bool:
+    return verb in capabilities(type(live.adapter))
+
+
+def _ms(began: float) -> int:
+    return round((time.monotonic() - began) * 1000)

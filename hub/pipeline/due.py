@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from datetime import timedelta
 
+from hub.pipeline import align, reconcile
 from hub.pipeline.absorb import rebuild
 from hub.pipeline.jobs import lease_name as job_lease
 from hub.pipeline.pull import lease_name
 from hub.registry import Hub
-from hub.store import checkpoints, leases, records
+from hub.store import certificates, checkpoints, leases, records
 from hub.store import jobs as store_jobs
 
 WAKING_S = 10.0
@@ -19,10 +22,24 @@ def lanes(hub: Hub) -> list[str]:
     """Lanes to drain, each given out once."""
     with hub.database.read() as conn:
         waiting = leases.lanes_to_wake(conn)
+        busy = leases.lanes_held(conn) if waiting else {}
     if not waiting:
         return []
+    waiting = _fair(waiting, busy, hub.settings.worker_threads)
     with hub.database.write() as conn:
         return [name for name in waiting if leases.wake(conn, name, WAKING_S)]
+
+
+def _fair(waiting: list[str], busy: Mapping[str, int], threads: int) -> list[str]:
+    """Lanes so that one connection never has more than half of the threads: its vendor may hang."""
+    room = Counter({name: -n for name, n in busy.items()})
+    most, chosen = max(1, threads // 2), []
+    for lane in waiting:
+        connection = lane.split(":")[1]
+        if most + room[connection] > 0:
+            room[connection] -= 1
+            chosen.append(lane)
+    return chosen
 
 
 def forget_wakes(hub: Hub) -> None:
@@ -49,6 +66,7 @@ def pulls(hub: Hub) -> list[tuple[str, str]]:
 
 def jobs(hub: Hub) -> list[int]:
     """Jobs with a slice to be done, each given out once."""
+    align.begin(hub)
     with hub.database.read() as conn:
         waiting = store_jobs.due(conn)
     if not waiting:
@@ -67,3 +85,7 @@ def sweep(hub: Hub) -> None:
     cutoff = leases.now() - timedelta(days=hub.settings.history_days)
     with hub.database.write() as conn:
         records.drop_history(conn, cutoff)
+        certificates.drop_old(conn)
+    while hub.database.run(certificates.forget_sightings):
+        pass
+    reconcile.begin(hub)

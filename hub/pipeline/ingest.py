@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
-from hub.errors import HubError, RemoteError, RetryableError
+from hub.errors import AuthError, HubError, RemoteError, RetryableError
 from hub.pipeline.absorb import BATCH_MAX, Arrived, absorb
 from hub.pipeline.lane import HELD_S, Lane
 from hub.registry import Hub, Live
-from hub.sdk import Deleted, RecordRef, Row
-from hub.store import inbox, leases
+from hub.sdk import Deleted, RecordRef, Row, urgent
+from hub.store import connections, inbox, leases
 from hub.store.inbox import Event
+from hub.store.schema import REFUSED
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +31,8 @@ class Read:
     done: list[int] = field(default_factory=list)
     unreadable: dict[int, str] = field(default_factory=dict)
     later: dict[int, tuple[float, str]] = field(default_factory=dict)
+    refused: str = ""
+    """Why the vendor refused our credentials; it and what follows stay as they were."""
 
 
 def ingest(hub: Hub, lane: Lane) -> None:
@@ -53,6 +56,8 @@ def _ingest_batch(hub: Hub, live: Live, lane: Lane, events: Sequence[Event]) -> 
 
     def finish(conn: Connection) -> None:
         inbox.finish(conn, read.done)
+        if read.refused and connections.set_state(conn, live.name, REFUSED, read.refused):
+            log.error("credentials refused", extra={"connection": live.name})
         for id_, error in read.unreadable.items():
             inbox.quarantine(conn, [id_], error)
         for id_, (after_s, error) in read.later.items():
@@ -75,6 +80,9 @@ def _read(live: Live, lane: Lane, events: Sequence[Event]) -> Read:
             continue  # an earlier event of the same record must come first
         try:
             arrived = [_arrived(live, event, said) for said in live.receiver.parse(event.body)]
+        except AuthError as exc:
+            read.refused = str(exc)
+            break
         except RemoteError as exc:
             read.later[event.id] = (_after_s(exc, event.attempts), str(exc))
             if event.order_key is not None:
@@ -92,7 +100,8 @@ def _arrived(live: Live, event: Event, said: Row | RecordRef | Deleted) -> Arriv
     if not isinstance(said, RecordRef):
         return Arrived(said, event.received_at, event.id)
     began = leases.now()
-    raw = live.adapter.fetch(said)
+    with urgent():  # an event is what somebody just did
+        raw = live.adapter.fetch(said)
     row = Row(said.stream, raw) if raw is not None else Deleted(said.stream, said.id)
     return Arrived(row, began, event.id)
 

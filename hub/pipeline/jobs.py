@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 
-from hub.errors import ConfigError, HubError, LeaseLostError, RetryableError
+from hub.errors import AuthError, ConfigError, HubError, LeaseLostError, RetryableError
+from hub.pipeline import align, react, reconcile, replay, resync
 from hub.pipeline.lane import Lane
 from hub.registry import Hub
-from hub.store import jobs
+from hub.store import connections, jobs
 from hub.store.jobs import Job
+from hub.store.schema import REFUSED
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +21,13 @@ Step = Callable[[Hub, Lane, Job], bool]
 """Works until the lane has no time left; whether the job is finished. It notes its progress in the
 transactions that store what it did."""
 
-STEPS: Mapping[str, Step] = {}
+STEPS: Mapping[str, Step] = {
+    "align": align.step,
+    "react": react.step,
+    "reconcile": reconcile.step,
+    "remap": replay.step,
+    resync.KIND: resync.step,
+}
 
 
 def lease_name(id_: int) -> str:
@@ -66,4 +74,6 @@ def _postpone(hub: Hub, lane: Lane, job: Job, exc: HubError) -> None:
     with hub.database.write() as conn:
         lane.hold(conn)
         jobs.postpone(conn, job.id, after_s, str(exc))
+        if isinstance(exc, AuthError):
+            connections.set_state(conn, job.connection, REFUSED, str(exc))
     log.warning("job waits", extra={"job": job.id, "kind": job.kind, "fault": str(exc)})

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import os
-import socket
 import threading
 import time
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import cache
-from pathlib import Path
 
 from sqlalchemy import Connection
 
@@ -19,6 +15,7 @@ from hub.errors import ConfigError, StoreError
 from hub.registry import Hub, Live
 from hub.store import connections, leases
 from hub.store.leases import Lease
+from hub.store.schema import REFUSED
 
 SLICE_S = 60.0
 COOL_S = 2.0
@@ -32,29 +29,13 @@ FRESH_S = 20.0
 UNREADY_S = 30.0
 
 
-@cache
-def place() -> str:
-    """Names what shares process ids with us: one boot of one machine or container."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii")[:8]
-        space = Path("/proc/self/ns/pid").stat().st_ino
-    except OSError:  # not Linux
-        boot, space = "", uuid.getnode()
-    return f"{socket.gethostname()}/{boot}/{space:x}"
-
-
-def owner() -> str:
-    """Names this thread of this process of this machine."""
-    return f"{place()}:{os.getpid()}:{threading.get_ident()}"
-
-
 def free_dead(hub: Hub) -> int:
     """Give back what killed processes of this machine held; how many leases.
 
     Those of other machines run out by themselves.
     """
     with hub.database.read() as conn:
-        dead = [holder for holder in leases.owners(conn, place()) if not _runs(holder)]
+        dead = [holder for holder in leases.owners(conn, leases.place()) if not _runs(holder)]
     if not dead:
         return 0
     with hub.database.write() as conn:
@@ -129,8 +110,12 @@ class Lane:
     def ready(self, hub: Hub, connection: str, part: str) -> Live | None:
         """The connection, when its ``part`` can be made here; else None, and the lane rests.
 
-        A worker that lacks an environment variable must not turn events and writes away.
+        A worker that lacks an environment variable must not turn events and writes away. Where
+        credentials were refused meanwhile, nothing more is tried.
         """
+        with hub.database.read() as conn:
+            if connections.state(conn, connection) == REFUSED:
+                return None
         live = hub.registry.get(connection)
         try:
             getattr(live, part)
@@ -167,4 +152,4 @@ def leased(hub: Hub, name: str) -> Iterator[Lane | None]:
 
 def _take(hub: Hub, name: str) -> Lease | None:
     with hub.database.write() as conn:
-        return leases.take(conn, name, owner(), LEASE_S)
+        return leases.take(conn, name, leases.owner(), LEASE_S)

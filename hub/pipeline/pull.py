@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from hub.errors import (
     AuthError,
     ConfigError,
+    CursorExpiredError,
     HubError,
     LeaseLostError,
     RemoteError,
@@ -21,11 +22,17 @@ from hub.pipeline.absorb import BATCH_MAX, Arrived, absorb
 from hub.pipeline.lane import Lane
 from hub.registry import Hub, Live
 from hub.sdk import Deleted, Page, Row
-from hub.store import checkpoints, connections, leases
+from hub.sdk.polling import Circle
+from hub.store import alerts, checkpoints, connections, leases, records
 
 log = logging.getLogger(__name__)
 
 RETRY_S = (5, 15, 60, 300, 900)
+FEW, FEWER_BY = 0.7, 20
+"""A read from beginning to end that gives less than this share of what the hub holds, and so many
+rows fewer, is an alarm: a filter, a permission or a bug hides rows. Nothing is deleted for it."""
+
+EXPIRED, COUNT_DROP = "cursor-expired", "count-drop"
 
 
 def lease_name(connection: str, stream: str) -> str:
@@ -54,37 +61,96 @@ def pull(hub: Hub, lane: Lane, connection: str, stream: str) -> bool:
     with hub.database.write() as conn:
         lane.hold(conn)
         if done:
-            checkpoints.complete(conn, connection, stream, live.every_s(stream))
+            _complete(conn, live, stream)
         came_back = connections.set_state(conn, connection, "ok")
     if came_back:
         log.info("connection is back", extra={"connection": connection})
     return done
 
 
+def _complete(conn: Connection, live: Live, stream: str) -> None:
+    """Note the end; after a read from the beginning, compare what came with what is held."""
+    seen = checkpoints.complete(conn, live.name, stream, live.every_s(stream))
+    if seen is None:
+        return
+    alerts.close(conn, EXPIRED, live.name, stream)
+    held = records.count(conn, live.name, stream)
+    if not is_drop(seen, held):
+        alerts.close(conn, COUNT_DROP, live.name, stream)
+        return
+    words = f"{live.name}/{stream} gave {seen} rows, the hub holds {held}"
+    hint = "Nothing was deleted. Look whether a filter or a permission hides rows at the source."
+    if alerts.open_(conn, COUNT_DROP, live.name, stream, words, hint):
+        facts = {"connection": live.name, "stream": stream, "seen": seen, "held": held}
+        log.error("far fewer rows than before", extra=facts)
+
+
+def is_drop(seen: int, held: int) -> bool:
+    """Whether a read from beginning to end gave far fewer rows than are held."""
+    return seen < held * FEW and held - seen >= FEWER_BY
+
+
 def _pull(hub: Hub, lane: Lane, live: Live, stream: str) -> bool:
+    try:
+        return _follow(hub, lane, live, stream)
+    except CursorExpiredError as exc:
+        with hub.database.write() as conn:
+            lane.hold(conn)
+            had_one = checkpoints.get(conn, live.name, stream)["cursor"] is not None
+            if had_one:
+                _begin_anew(conn, live, stream, exc)
+        if not had_one:
+            raise  # refused at the very beginning: that is another fault
+    return _follow(hub, lane, live, stream)
+
+
+def _begin_anew(conn: Connection, live: Live, stream: str, exc: CursorExpiredError) -> None:
+    """Forget the cursor: rows that are as before cost nothing, what changed meanwhile is news."""
+    checkpoints.restart(conn, live.name, stream)
+    hint = exc.hint or "Nothing is to be done: the stream is read from the beginning."
+    alerts.open_(conn, EXPIRED, live.name, stream, str(exc), hint)
+    facts = {"connection": live.name, "stream": stream}
+    log.warning("cursor expired, reading everything anew", extra=facts)
+
+
+def _follow(hub: Hub, lane: Lane, live: Live, stream: str) -> bool:
+    """Pages from the checkpoint on; whether the end was reached within this slice."""
     with hub.database.read() as conn:
         checkpoint = checkpoints.get(conn, live.name, stream)
     quiet = checkpoint.get("completed_at") is None  # the first load is history, not news
-    last: str | None = None
-    for began, page in _prefetched(live.adapter.pull(live.streams[stream], checkpoint["cursor"])):
-        if page.cursor == last and page.records:
-            raise RetryableError(
-                f"{live.name}/{stream}: the cursor does not advance",
-                hint="The vendor sends the same page again and again.",
-            )
-        last = page.cursor
+    cursor: str | None = checkpoint["cursor"]
+    if cursor is None:
+        with hub.database.write() as conn:
+            lane.hold(conn)
+            checkpoints.begin(conn, live.name, stream)
+    pages = live.adapter.pull(live.streams[stream], cursor)
+    for began, page in advancing(f"{live.name}/{stream}: the cursor", prefetched(pages)):
         _absorb_page(hub, lane, live, stream, page, began, quiet=quiet)
         if not lane.has_time:
             return False
     return True
 
 
+def advancing(what: str, pages: Iterator[tuple[datetime, Page]]) -> Iterator[tuple[datetime, Page]]:
+    """The pages, as long as their cursors lead on.
+
+    Raises:
+        RetryableError: one came back. Only the last page may repeat a cursor, and must be empty.
+    """
+    circle, last, over = Circle(what), None, False
+    for began, page in pages:
+        if page.cursor == last and not over and not page.records and not page.deleted:
+            over = True
+        else:
+            circle.check(page.cursor)
+        last = page.cursor
+        yield began, page
+
+
 def _absorb_page(
     hub: Hub, lane: Lane, live: Live, stream: str, page: Page, began: datetime, *, quiet: bool
 ) -> None:
-    rows = [Arrived(Row(stream, raw), began) for raw in page.records]
-    rows += [Arrived(Deleted(stream, id_), began) for id_ in page.deleted]
-    batches = [rows[i : i + BATCH_MAX] for i in range(0, len(rows), BATCH_MAX)] or [[]]
+    batches = in_batches(arrived(stream, page, began))
 
     def advance(conn: Connection) -> None:
         checkpoints.advance(conn, live.name, stream, page.cursor, len(page.records))
@@ -94,7 +160,18 @@ def _absorb_page(
     absorb(hub, live, batches[-1], advance, begin=lane.hold, quiet=quiet)
 
 
-def _prefetched(pages: Iterator[Page]) -> Iterator[tuple[datetime, Page]]:
+def arrived(stream: str, page: Page, began: datetime) -> list[Arrived]:
+    """The rows of a page whose fetching began then."""
+    rows = [Arrived(Row(stream, raw), began) for raw in page.records]
+    return rows + [Arrived(Deleted(stream, id_), began) for id_ in page.deleted]
+
+
+def in_batches(rows: Sequence[Arrived]) -> list[Sequence[Arrived]]:
+    """The rows in parts for ``absorb``; at least one, which may be empty."""
+    return [rows[i : i + BATCH_MAX] for i in range(0, len(rows), BATCH_MAX)] or [[]]
+
+
+def prefetched(pages: Iterator[Page]) -> Iterator[tuple[datetime, Page]]:
     """Each page with the instant its fetching began; the next one is fetched meanwhile."""
 
     def step() -> tuple[datetime, Page | None]:

@@ -6,6 +6,7 @@ from hub.registry.apply import apply, check_settings
 from hub.registry.hub import Hub, open_hub, open_vault
 from hub.registry.live import Live, Registry
 from hub.registry.manifests import ROOT, Manifest, manifest, manifests
+from hub.registry.plans import plan_of
 
 __all__ = [
     "ROOT",
@@ -19,4 +20,5 @@ __all__ = [
     "manifests",
     "open_hub",
     "open_vault",
+    "plan_of",
 ]

@@ -8,8 +8,10 @@ from typing import Any
 from hub.errors import ConfigError
 from hub.registry.live import Live, Registry
 from hub.registry.manifests import manifest
+from hub.registry.plans import plan_of
 from hub.settings import Settings
 from hub.store import audit, checkpoints, connections
+from hub.syncs.spec import read_syncs
 
 GONE_FROM_FILE = "no longer in settings.toml"
 
@@ -50,9 +52,28 @@ def _faults(settings: Settings) -> Iterator[ConfigError]:
     for name, given in settings.connections.items():
         try:
             live = _live(name, given)
-            _ = live.config, live.mappings
+            _ = live.config, live.own, live.mappings
         except ConfigError as exc:
             yield exc if name in str(exc) else ConfigError(f"connection {name}: {exc}")
+    yield from _sync_faults(settings)
+
+
+def _sync_faults(settings: Settings) -> Iterator[ConfigError]:
+    def live_of(name: str) -> Live:
+        if name not in settings.connections:
+            raise ConfigError(f'a sync speaks of the connection "{name}", which there is not')
+        return _live(name, settings.connections[name])
+
+    try:
+        syncs = read_syncs(settings.syncs)
+    except ConfigError as exc:
+        yield exc
+        return
+    for sync in syncs:
+        try:
+            plan_of(sync, live_of)
+        except ConfigError as exc:
+            yield exc
 
 
 def _live(name: str, given: Mapping[str, Any]) -> Live:

@@ -8,8 +8,9 @@ from hub.errors import ConfigError
 from hub.registry.live import Registry
 from hub.rules.decide import Rule, read_rules
 from hub.settings import Settings
-from hub.store.crypto import Vault, key_from_file
+from hub.store.crypto import KeyFile, Vault
 from hub.store.db import Database
+from hub.syncs.spec import Sync, read_syncs
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,7 @@ class Hub:
     database: Database
     registry: Registry
     rules: tuple[Rule, ...]
+    syncs: tuple[Sync, ...] = ()
 
     def close(self) -> None:
         """Close the database."""
@@ -34,7 +36,8 @@ def open_hub(settings: Settings) -> Hub:
     """
     database = Database(settings.database, pool_size=settings.worker_threads + 2)
     registry = Registry(database, open_vault(settings))
-    return Hub(settings, database, registry, read_rules(settings.rules))
+    rules, syncs = read_rules(settings.rules), read_syncs(settings.syncs)
+    return Hub(settings, database, registry, rules, syncs)
 
 
 def open_vault(settings: Settings) -> Vault:
@@ -47,4 +50,4 @@ def open_vault(settings: Settings) -> Vault:
             hint="Make a key with: hub secrets new, and set HUB_SECRET_KEYS on every machine.",
         )
     settings.state_dir.mkdir(parents=True, exist_ok=True)
-    return Vault([key_from_file(settings.state_dir / "key")])
+    return Vault(KeyFile(settings.state_dir / "key"))

@@ -6,37 +6,64 @@ import os
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hub import mapping
 from hub.errors import ConfigError
 from hub.mapping import Mapping as Spec
 from hub.registry.manifests import Manifest, manifest, manifests
 from hub.sdk import Adapter, ConnectionConfig, Stream, WebhookReceiver
+from hub.sdk.auth import TokenStore
 from hub.settings import settings_path
-from hub.store import connections
+from hub.store import connections, mappings
+from hub.store.budget import Budget, Limits
+from hub.store.credentials import Credentials
 from hub.store.crypto import Vault
 from hub.store.db import Database
 
 _loaded = lru_cache(maxsize=256)(mapping.load)
 """Many connections share a mapping, and the same text gives the same mapping."""
 
-RESERVED = frozenset({"adapter", "every_s"})
-"""Keys of a connection that are the hub's own, not the adapter's."""
+
+class Own(BaseModel):
+    """Keys of a connection that are the hub's own, not the adapter's.
+
+    Attributes:
+        every_s, fresh_s, overlap_s: instead of what its streams declare.
+        requests_per_s, requests_per_day: how often its vendor may be asked.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    every_s: float | None = Field(default=None, gt=0)
+    fresh_s: float | None = Field(default=None, gt=0)
+    overlap_s: float | None = Field(default=None, ge=0)
+    requests_per_s: float | None = Field(default=None, gt=0)
+    requests_per_day: int | None = Field(default=None, ge=1)
+
+
+RESERVED = frozenset({"adapter", *Own.model_fields})
 
 
 @dataclass(frozen=True)
 class Live:
-    """One connection, ready to use; its parts are made when first asked for."""
+    """One connection, ready to use; its parts are made when first asked for.
+
+    Attributes:
+        chosen: texts of mappings that a person chose over the files, by stream.
+    """
 
     name: str
     manifest: Manifest
-    settings: Mapping[str, Any]
+    settings: Mapping[str, Any] = field(repr=False)  # secrets are among them
+    tokens: TokenStore | None = field(default=None, repr=False, compare=False)
+    chosen: Mapping[str, str] = field(default_factory=dict, repr=False)
+    database: Database | None = field(default=None, repr=False, compare=False)
 
     @cached_property
     def config(self) -> ConnectionConfig:
@@ -55,9 +82,26 @@ class Live:
             ) from exc
 
     @cached_property
+    def own(self) -> Own:
+        """What the hub itself is told about this connection.
+
+        Raises:
+            ConfigError: a value is wrong.
+        """
+        try:
+            return Own.model_validate(self.settings)
+        except ValidationError as exc:
+            hint = "See the comments in settings.toml."
+            raise ConfigError(f"connection {self.name}: {_faults(exc)}", hint=hint) from exc
+
+    @cached_property
     def adapter(self) -> Adapter[Any]:
         """The adapter, made once per process and configuration."""
-        return self.manifest.adapter_class()(self.config)
+        made = self.manifest.adapter_class()(self.config)
+        made.tokens = self.tokens or made.tokens
+        if self.database:
+            made.pace = Budget(self.database, self.name, self.limits)
+        return made
 
     @cached_property
     def receiver(self) -> WebhookReceiver[Any]:
@@ -66,21 +110,41 @@ class Live:
 
     @cached_property
     def mappings(self) -> dict[str, Spec]:
-        """The mappings by stream, overlays of this connection laid over them.
+        """The mappings by stream: the one a person chose, else the file with its overlay.
 
         Raises:
             MappingSpecError: one of them is wrong; says where.
         """
         overlays = settings_path().parent / "overlays" / self.name
-        files = self.manifest.mapping_files()
-        return {stream: _load_mapping(path, overlays) for stream, path in files.items()}
+        files = {s: p for s, p in self.manifest.mapping_files().items() if s not in self.chosen}
+        found = {stream: _load_mapping(path, overlays) for stream, path in files.items()}
+        for stream, text in self.chosen.items():
+            found[stream] = _loaded(text, name=f"{self.name}/{stream} as chosen")
+        return found
+
+    def mapping(self, stream: str) -> Spec:
+        """The mapping of one stream.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        found = self.mappings.get(stream)
+        if found is None:
+            raise ConfigError(
+                f"there is no mapping for {self.name}/{stream}",
+                hint=f"{self.name} has: {', '.join(self.mappings)}",
+            )
+        return found
 
     @cached_property
     def streams(self) -> dict[str, Stream]:
         """What can be pulled or written, by name."""
         if self.manifest.adapter is None:
             return {}
-        return {stream.name: stream for stream in self.manifest.adapter_class().streams}
+        declared = self.manifest.adapter_class().streams
+        if self.own.overlap_s is not None:
+            declared = tuple(replace(s, overlap_s=self.own.overlap_s) for s in declared)
+        return {stream.name: stream for stream in declared}
 
     @property
     def region(self) -> str:
@@ -89,7 +153,16 @@ class Live:
 
     def every_s(self, stream: str) -> float:
         """How often a stream is pulled, in seconds."""
-        return float(self.settings.get("every_s", self.streams[stream].every_s))
+        return self.own.every_s or self.streams[stream].every_s
+
+    def fresh_s(self, stream: str) -> float:
+        """How old a certificate of a stream may be, in seconds."""
+        return self.own.fresh_s or self.streams[stream].fresh_s
+
+    @property
+    def limits(self) -> Limits:
+        """How often the vendor may be asked."""
+        return Limits(self.own.requests_per_s, self.own.requests_per_day)
 
 
 class Registry:
@@ -137,17 +210,34 @@ class Registry:
             change = connections.newest_change(conn)
             if change != self._change:
                 stored = connections.every(conn, self.vault)
+                texts = mappings.texts_in_use(conn)
                 self._live = {
-                    name: self._same(Live(name, manifest(row.adapter), row.config))
+                    name: self._same(
+                        Live(
+                            name,
+                            manifest(row.adapter),
+                            row.config,
+                            self._tokens(name),
+                            _of(name, texts),
+                            self.database,
+                        )
+                    )
                     for name, row in stored.items()
                     if row.adapter in manifests()
                 }
                 self._change = change
         self._read_at = time.monotonic()
 
+    def _tokens(self, name: str) -> Credentials:
+        return Credentials(self.database, self.vault, name)
+
     def _same(self, live: Live) -> Live:
         had = self._live.get(live.name)
         return had if had == live else live
+
+
+def _of(connection: str, texts: Mapping[mappings.Place, str]) -> dict[str, str]:
+    return {stream: text for (owner, stream), text in texts.items() if owner == connection}
 
 
 def _from_env(value: Any, connection: str) -> Any:

@@ -131,7 +131,8 @@ class Intent:
     Attributes:
         key: the same cause gives the same key, so it is queued once.
         subject: the record whose copy is written.
-        cause: the rule and the record behind it.
+        cause: the rule or sync, and the record behind it.
+        sync: it writes what that sync has agreed on when it is sent.
     """
 
     key: str
@@ -140,6 +141,7 @@ class Intent:
     subject: str
     fields: Mapping[str, Any]
     cause: Mapping[str, str]
+    sync: str | None = None
 
 
 def read_rules(given: Sequence[Mapping[str, Any]]) -> tuple[Rule, ...]:

@@ -20,6 +20,7 @@ from hub.errors import (
 from hub.sdk.adapter import Adapter, ConnectionConfig, capabilities, config_class
 from hub.sdk.egress import connect_address
 from hub.sdk.http import Http
+from hub.sdk.pace import urgent
 from hub.sdk.polling import scan
 from hub.sdk.types import (
     Change,
@@ -78,4 +79,5 @@ __all__ = [
     "connect_address",
     "scan",
     "tally_digest",
+    "urgent",
 ]

@@ -9,7 +9,9 @@ from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, Field
 
 from hub.errors import UnsupportedError
+from hub.sdk.auth import MemoryTokens, OAuth2, TokenStore
 from hub.sdk.http import Http
+from hub.sdk.pace import Pace
 from hub.sdk.types import (
     Change,
     Item,
@@ -70,8 +72,13 @@ class Adapter(Generic[ConfigT]):
     """``push`` looks its own earlier write up before it creates, so that an unknown outcome may
     simply be tried again; otherwise it waits for a person."""
 
+    pace: Pace | None = None
+    """What the connection's budget allows; the hub sets it, ``http`` keeps it."""
+
     def __init__(self, config: ConfigT) -> None:
         self.config = config
+        self.tokens: TokenStore = MemoryTokens()
+        """Where tokens of this connection are kept, for ``TokenAuth``; the hub sets its own."""
 
     @cached_property
     def http(self) -> Http:
@@ -81,6 +88,7 @@ class Adapter(Generic[ConfigT]):
         """
         client = self.connect()
         client.allow(self.config.allow_networks)
+        client.pace = self.pace
         return client
 
     def connect(self) -> Http:
@@ -90,6 +98,14 @@ class Adapter(Generic[ConfigT]):
             UnsupportedError: this adapter does not speak HTTP.
         """
         raise UnsupportedError(f"{type(self).__name__} does not speak HTTP")
+
+    def oauth(self) -> OAuth2:
+        """The vendor's authorisation server, for an account a person lets us into.
+
+        Raises:
+            UnsupportedError: nobody needs to sign in.
+        """
+        raise UnsupportedError(f"{type(self).__name__} needs nobody to sign in")
 
     def close(self) -> None:
         """Give back sockets and sessions; the adapter is not used afterwards."""

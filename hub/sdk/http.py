@@ -11,13 +11,14 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 import orjson
 import requests
 from requests.auth import HTTPBasicAuth
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
 from tenacity.wait import wait_exponential, wait_random
 from urllib3.exceptions import HTTPError, NewConnectionError
 
@@ -31,12 +32,23 @@ from hub.errors import (
     UnknownOutcomeError,
 )
 from hub.sdk.egress import GuardedAdapter
+from hub.sdk.pace import Pace
+
+if TYPE_CHECKING:
+    from hub.sdk.auth import TokenAuth
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 TRIES = 3
 BACKOFF = wait_exponential(multiplier=0.3, max=5.0) + wait_random(0, 0.3)
 RETRY_AFTER_MAX_S = 20.0
+"""A vendor that asks for a longer rest is not asked again here; the task comes back later."""
+
+REST_MAX_S = 24 * 3600.0
+"""Nobody is believed who asks for more."""
+
 SIZE_MAX_BYTES = 64 * 1024 * 1024
 TOTAL_MAX_S = 120.0
 """For one try, whatever trickles in."""
@@ -51,9 +63,12 @@ REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 class Http:
     """A client for one base URL.
 
+    Attributes:
+        pace: asked before every request and told of every answer; the hub sets it.
+
     Args:
         base: what relative paths are joined to.
-        auth: (user, password) for HTTP Basic.
+        auth: (user, password) for HTTP Basic, or tokens that are renewed (``hub.sdk.auth``).
         headers: sent with every request.
         allow_networks: private networks that may be reached, as CIDR.
         timeout_s: for connecting and between two bytes.
@@ -66,7 +81,7 @@ class Http:
         self,
         base: str,
         *,
-        auth: tuple[str, str] | None = None,
+        auth: tuple[str, str] | TokenAuth | None = None,
         headers: Mapping[str, str] | None = None,
         allow_networks: Sequence[str] = (),
         timeout_s: float = 30.0,
@@ -81,10 +96,15 @@ class Http:
         self._session.own_headers = tuple(headers or ())
         self._session.trust_env = False  # a proxy variable must not lead round the guard
         self._session.max_redirects = 5
-        if auth:  # as UTF-8: a Chinese password does not fit the default Latin-1
+        self._tokens: TokenAuth | None = None
+        if isinstance(auth, tuple):  # as UTF-8: a Chinese password does not fit Latin-1
             self._session.auth = HTTPBasicAuth(auth[0].encode(), auth[1].encode())
+        elif auth:
+            self._tokens = auth
+            self._session.own_headers += auth.header_names
         self._session.headers.update({"User-Agent": "Conduit", **(headers or {})})
         self._ahead = timedelta(0)
+        self.pace: Pace | None = None
         self.allow(allow_networks)
 
     def allow(self, networks: Sequence[str]) -> None:
@@ -92,6 +112,8 @@ class Http:
         guarded = GuardedAdapter(networks)
         self._session.mount("http://", guarded)
         self._session.mount("https://", guarded)
+        if self._tokens:
+            self._tokens.allow(networks)
 
     def now(self) -> datetime:
         """The vendor's clock, as its last answer told; ours until there was one."""
@@ -108,7 +130,10 @@ class Http:
             RetryableError: the answer is not JSON.
             UnknownOutcomeError: nor is that of a write, which may have happened.
         """
-        response = self.request(method, path, **kwargs)
+        return self._let_in(partial(self._json, method, path, **kwargs))
+
+    def _json(self, method: str, path: str, **kwargs: Any) -> Any:
+        response = self._request(method, path, **kwargs)
         if not response.content:
             return None
         try:
@@ -143,22 +168,65 @@ class Http:
 
         Raises:
             AuthError: 401 or 403.
-            RetryableError: unreachable, 408, 429 or 5xx, after the short retries.
+            RetryableError: unreachable, 408, 429 or 5xx, after the short retries; or its budget
+                does not allow it now.
             ConflictError: 409 or 412, or what this vendor uses.
             RejectedError: any other 4xx.
             UnknownOutcomeError: a write was sent and its answer was lost.
         """
+        return self._let_in(
+            partial(
+                self._request,
+                method,
+                path,
+                idempotency_key=idempotency_key,
+                repeatable=repeatable,
+                **kwargs,
+            )
+        )
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        idempotency_key: str | None = None,
+        repeatable: bool | None = None,
+        **kwargs: Any,
+    ) -> requests.Response:
         url = path if urlsplit(path).scheme else f"{self.base}{path}"
+        if self._tokens and _host(url) == _host(self.base):
+            kwargs = self._tokens.signed(kwargs)
         if idempotency_key:
             kwargs["headers"] = {**kwargs.get("headers", {}), "Idempotency-Key": idempotency_key}
         repeatable = _repeatable(method, idempotency_key, repeatable=repeatable)
         retrying = Retrying(
             stop=stop_after_attempt(TRIES if repeatable else 1),
             wait=_wait,
-            retry=retry_if_exception_type(RetryableError),
+            retry=retry_if_exception(_is_short),
+            before=self._keep_pace,  # what it raises is not retried
             reraise=True,
         )
         return retrying(self._once, method, url, repeatable=repeatable, **kwargs)
+
+    def _let_in(self, call: Callable[[], T]) -> T:
+        """The call's answer; once more with newer tokens when those sent are not taken any longer.
+
+        Whoever refuses a request has not done it, so that a write may be sent again as well.
+        """
+        if self._tokens is None:
+            return call()
+        sent = self._tokens.current()
+        try:
+            return call()
+        except AuthError:
+            if not self._tokens.replaced(sent):
+                raise
+        return call()
+
+    def _keep_pace(self, _: RetryCallState) -> None:
+        if self.pace:
+            self.pace.before()
 
     def _once(self, method: str, url: str, *, repeatable: bool, **kwargs: Any) -> requests.Response:
         """One try. What requests raised is not kept as cause: its text shows the whole URL."""
@@ -182,6 +250,9 @@ class Http:
             "http", extra={"method": method, "status": response.status_code, "took_ms": took_ms}
         )
         self._ahead = _ahead(response.headers.get("Date")) or self._ahead
+        if self.pace:
+            rest_s = _retry_after_s(response.headers.get("Retry-After"))
+            self.pace.after(response.status_code, rest_s)
         if response.is_redirect and not kwargs["allow_redirects"]:
             raise ConfigError(
                 f"{method} {_bare(url)} leads elsewhere",
@@ -195,6 +266,8 @@ class Http:
     def close(self) -> None:
         """Close the pooled sockets."""
         self._session.close()
+        if self._tokens:
+            self._tokens.close()
 
 
 def _repeatable(
@@ -203,16 +276,23 @@ def _repeatable(
     return method in REPEATABLE or idempotency_key is not None if repeatable is None else repeatable
 
 
+def _is_short(failure: BaseException) -> bool:
+    """Whether it is worth a few seconds of waiting."""
+    return isinstance(failure, RetryableError) and (
+        failure.retry_after_s is None or failure.retry_after_s <= RETRY_AFTER_MAX_S
+    )
+
+
 def _wait(state: RetryCallState) -> float:
     failure = state.outcome.exception() if state.outcome else None
     asked = failure.retry_after_s if isinstance(failure, RetryableError) else None
-    return BACKOFF(state) if asked is None else min(asked, RETRY_AFTER_MAX_S)
+    return BACKOFF(state) if asked is None else asked
 
 
 class _Session(requests.Session):
     """Forgets the connection's own headers when a redirect leads to another host."""
 
-    own_headers: Collection[str] = ()
+    own_headers: tuple[str, ...] = ()
 
     def rebuild_auth(
         self, prepared_request: requests.PreparedRequest, response: requests.Response
@@ -260,9 +340,10 @@ def _retry_after_s(value: str | None) -> float | None:
     if not value:
         return None
     if value.isascii() and value.isdigit():
-        return float(value)
+        return min(float(value), REST_MAX_S)
     try:
-        return max(0.0, (parsedate_to_datetime(value) - _utc_now()).total_seconds())
+        asked = (parsedate_to_datetime(value) - _utc_now()).total_seconds()
+        return min(max(0.0, asked), REST_MAX_S)
     except (ValueError, TypeError):
         return None
 
@@ -305,6 +386,11 @@ def _innermost(exc: BaseException) -> str:
     while below := exc.__cause__ or exc.__context__:
         exc = below
     return type(exc).__name__
+
+
+def _host(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc
 
 
 def _bare(url: str) -> str:

@@ -16,6 +16,11 @@ What the suite has to know is data in the adapter's folder: ``examples`` of its 
                let in and says this; of its headers only those that prove the sender
     ``check``  {check: config, exchanges, raises?}
     ``pull``   {pull: stream, config?, at?, exchanges?, ids}: everything, and again from each cursor
+    ``history``  {history: stream, window, exchanges?, ids}: a part, and again from each cursor
+    ``survey`` {survey: stream, exchanges?, versions}: what exists, in which version, and again from
+               each cursor; without ``exchanges`` it is compared with what ``pull`` gives
+    ``tally``  {tally: stream, exchanges?, days}: how many records of each day, and their digest
+    ``find``   {find: stream, values, exchanges?, ids}: rows with any of the values
     ``push``   {push: stream, change, config?, exchanges?, again?, receipt | raises}
 
 ``exchanges`` are requests with their answers, ``again`` those of the second time; ``recorded``
@@ -35,6 +40,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from io import BytesIO
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 from urllib.parse import parse_qs
@@ -46,12 +52,24 @@ from pydantic import SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from responses.matchers import json_params_matcher, query_param_matcher
 from responses.registries import FirstMatchRegistry, OrderedRegistry
+from urllib3 import HTTPResponse
 
 from hub import errors
 from hub.sdk import http
 from hub.sdk.adapter import Adapter, ConnectionConfig, capabilities
 from hub.sdk.egress import GuardedAdapter
-from hub.sdk.types import Change, Deleted, Envelope, HookRequest, Page, RecordRef, Row, Stream
+from hub.sdk.types import (
+    Change,
+    Deleted,
+    Envelope,
+    HookRequest,
+    Page,
+    RecordRef,
+    Row,
+    Stream,
+    Survey,
+    Window,
+)
 from hub.sdk.webhook import WebhookReceiver
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, 500_000, tzinfo=UTC)
@@ -118,6 +136,10 @@ _NEEDS = {
     "test_row": "raw",
     "test_check": "check",
     "test_pull": "pull",
+    "test_history": "history",
+    "test_survey": "survey",
+    "test_tally": "tally",
+    "test_find": "find",
     "test_push": "push",
     "test_recorded_hook": "hook",
     "test_recorded_hook_is_refused": "hook",
@@ -283,6 +305,7 @@ def recorded(exchanges: list[dict[str, Any]], *, at: str | None = None) -> Itera
         if exchange not in exchanges:
             exchanges.append(exchange)
         response.headers.pop("Date", None)  # the clock of the test stands
+        response.raw = HTTPResponse(BytesIO(response.content), preload_content=False)  # once more
         return response
 
     with _clock(at), pytest.MonkeyPatch.context() as patch:
@@ -443,6 +466,66 @@ class AdapterContract(_Contract):
         for done, rest in enumerate(resumed, start=1):
             came = _ids(self.vendor, stream, [*pages[:done], *rest])
             assert came == set(pull_fixture["ids"]), f"lost after page {done}"
+
+    def test_history(self, history_fixture: dict[str, Any]) -> None:
+        """A part of a stream comes whole; and from each cursor, what did not come before it."""
+        adapter = self.vendor.adapter(history_fixture.get("config"))
+        stream = self.vendor.streams[history_fixture["history"]]
+        window = _window(history_fixture["window"])
+        with self._talking(history_fixture):
+            pages = list(adapter.history(stream, window, None))
+            resumed = [list(adapter.history(stream, window, page.cursor)) for page in pages]
+        assert _ids(self.vendor, stream, pages) == set(history_fixture["ids"])
+        for done, rest in enumerate(resumed, start=1):
+            came = _ids(self.vendor, stream, [*pages[:done], *rest])
+            assert came == set(history_fixture["ids"]), f"lost after page {done}"
+
+    def test_survey(self, survey_fixture: dict[str, Any]) -> None:
+        """What exists is told to its end, and from each cursor the rest of it."""
+        adapter = self.vendor.adapter(survey_fixture.get("config"))
+        stream = self.vendor.streams[survey_fixture["survey"]]
+        with self._talking(survey_fixture):
+            pages = list(adapter.survey(stream, None))
+            cursors = [page.cursor for page in pages[:-1]]
+            resumed = [list(adapter.survey(stream, cursor)) for cursor in cursors]
+        assert pages, "an empty stream is one empty page"
+        assert pages[-1].cursor is None, "only the cursor None says that this was all"
+        assert None not in cursors
+        assert len(set(cursors)) == len(cursors), "a cursor that does not advance makes a loop"
+        assert _seen(pages) == survey_fixture["versions"]
+        for done, rest in enumerate(resumed, start=1):
+            assert _seen([*pages[:done], *rest]) == survey_fixture["versions"]
+        if "exchanges" not in survey_fixture:
+            assert _seen(pages) == self._versions(adapter, stream)
+
+    def _versions(self, adapter: Adapter[Any], stream: Stream) -> dict[str, str]:
+        """The versions of all rows, as the mapping reads them: a survey must tell the same."""
+        mapping = self.vendor.mappings[stream.name]
+        rows = [row for page in adapter.pull(stream, None) for row in page.records]
+        return {mapping.external_id(row): mapping.raw_version(row) for row in rows}
+
+    def test_tally(self, tally_fixture: dict[str, Any]) -> None:
+        """The records of each day are counted, and each day comes once."""
+        adapter = self.vendor.adapter(tally_fixture.get("config"))
+        with self._talking(tally_fixture):
+            told = list(adapter.tally(self.vendor.streams[tally_fixture["tally"]]))
+        days = {one.day.isoformat(): [one.count, one.digest] for one in told}
+        assert len(days) == len(told), "a day comes twice"
+        assert days == tally_fixture["days"]
+        assert "history" in self.vendor.verbs, "a day that differs could not be read again"
+
+    def test_find(self, find_fixture: dict[str, Any]) -> None:
+        """Rows that have one of the values, and no others."""
+        adapter = self.vendor.adapter(find_fixture.get("config"))
+        stream = self.vendor.streams[find_fixture["find"]]
+        with self._talking(find_fixture):
+            rows = adapter.find(stream, find_fixture["values"])
+        assert sorted(_id(self.vendor, stream, row) for row in rows) == sorted(find_fixture["ids"])
+
+    @contextmanager
+    def _talking(self, fixture: Mapping[str, Any]) -> Iterator[None]:
+        with _clock(fixture.get("at")), answered(fixture.get("exchanges", ())):
+            yield
 
     def test_push(self, push_fixture: dict[str, Any]) -> None:
         """A write is done once, however often it is asked for; a refusal has its name."""
@@ -646,6 +729,17 @@ def _ids(vendor: Vendor, stream: Stream, pages: Sequence[Page]) -> set[str]:
     return found | {f"-{id_}" for page in pages for id_ in page.deleted}
 
 
+def _seen(pages: Sequence[Survey]) -> dict[str, str]:
+    return {one.id: one.version for page in pages for one in page.sightings}
+
+
+def _window(given: Mapping[str, Any]) -> Window:
+    instants = {
+        name: datetime.fromisoformat(given[name]) for name in ("since", "until") if name in given
+    }
+    return Window(**instants, where=given.get("where", ""))
+
+
 def _other(secret: str) -> str:
     return secret[:-2] + ("B" if secret[-2] != "B" else "C") + secret[-1]
 
@@ -695,6 +789,8 @@ def _tested_live(vendor: Vendor) -> bool:
     )
 
 
+_TOLD = ("history", "survey", "tally", "find")
+
 LEVELS = ("none", "bronze", "silver", "gold")
 
 RULES = (
@@ -704,6 +800,8 @@ RULES = (
     Rule("bronze", "removal", 'a section "Remove" in README.md', _readme("Remove")),
     Rule("silver", "resume", "a pull fixture",
          lambda v: "pull" not in v.verbs or bool(v.fixtures_of("pull"))),
+    Rule("silver", "verbs", "a fixture for each of history, survey, tally and find it offers",
+         lambda v: all(v.fixtures_of(verb) for verb in _TOLD if verb in v.verbs)),
     Rule("silver", "sign-in", 'a section "Sign in again" in README.md', _readme("Sign in again")),
     Rule("silver", "limits", 'a section "Limits" in README.md', _readme("Limits")),
     Rule("silver", "owner", "an owner", lambda v: bool(v.manifest.owner.strip())),

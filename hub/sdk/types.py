@@ -22,12 +22,18 @@ class Stream:
         every_s: how often it is pulled unless the connection says otherwise, in seconds.
         fresh_s: how old a certificate of completeness may be, in seconds, unless the connection
             says otherwise; a reconciliation begins when half of it is over.
+        overlap_s: how long a change may take to become visible, unless the connection says
+            otherwise: a scan begins that much earlier than the last one began.
+        whole: a pull from the beginning gives everything the hub should have, so that what it
+            lacks was deleted; False for a mailbox, from which mail is moved away.
     """
 
     name: str
     writable: bool = False
     every_s: float = 60.0
     fresh_s: float = 24 * 3600.0
+    overlap_s: float = 300.0
+    whole: bool = True
 
 
 @dataclass(frozen=True, slots=True)

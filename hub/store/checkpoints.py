@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -30,6 +31,14 @@ def every(conn: Connection) -> list[dict[str, Any]]:
     return [dict(row) for row in rows.mappings()]
 
 
+def all_loaded(conn: Connection, streams: Iterable[str]) -> bool:
+    """Whether each of these connection/stream was read to its end at least once."""
+    loaded = select(checkpoint.c.connection + "/" + checkpoint.c.stream).where(
+        checkpoint.c.completed_at.is_not(None)
+    )
+    return set(streams) <= set(conn.execute(loaded).scalars())
+
+
 def due(conn: Connection) -> list[tuple[str, str]]:
     """Streams whose time has come, the longest waiting first."""
     rows = conn.execute(
@@ -41,6 +50,11 @@ def due(conn: Connection) -> list[tuple[str, str]]:
     return [(row.connection, row.stream) for row in rows]
 
 
+def begin(conn: Connection, connection: str, stream: str) -> None:
+    """A read from the beginning starts: its rows are counted until it reaches the end."""
+    _set(conn, connection, stream, full_rows=0)
+
+
 def advance(conn: Connection, connection: str, stream: str, cursor: str, rows: int) -> None:
     """Move the cursor behind a page, in the transaction that stores its rows."""
     _set(
@@ -49,15 +63,23 @@ def advance(conn: Connection, connection: str, stream: str, cursor: str, rows: i
         stream,
         cursor=cursor,
         rows=checkpoint.c.rows + rows,
+        full_rows=checkpoint.c.full_rows + rows,  # null stays null: it began at a checkpoint
         advanced_at=leases.now(),
     )
 
 
-def complete(conn: Connection, connection: str, stream: str, every_s: float) -> None:
-    """The pull reached the end; it starts again after ``every_s``."""
+def complete(conn: Connection, connection: str, stream: str, every_s: float) -> int | None:
+    """The pull reached the end; it starts again after ``every_s``.
+
+    Returns how many rows it saw from the beginning to the end; None when it began elsewhere.
+    """
     now = leases.now()
+    counted = select(checkpoint.c.full_rows).where(*_is(connection, stream))
+    seen = conn.execute(counted).scalar()
     due_at = now + timedelta(seconds=every_s)
-    _set(conn, connection, stream, completed_at=now, due_at=due_at, failures=0, error="")
+    ended = {"completed_at": now, "full_rows": None, "failures": 0, "error": ""}
+    _set(conn, connection, stream, due_at=due_at, **ended)
+    return seen
 
 
 def postpone(conn: Connection, connection: str, stream: str, after_s: float, error: str) -> None:
@@ -68,7 +90,10 @@ def postpone(conn: Connection, connection: str, stream: str, after_s: float, err
 
 
 def restart(conn: Connection, connection: str, stream: str | None = None) -> None:
-    """Forget the cursor: the next pull starts from the beginning, at once."""
+    """Forget the cursor: the next pull starts from the beginning, at once.
+
+    That its history is known is not forgotten: rules go on, and what did not change is no news.
+    """
     chosen = update(checkpoint).where(checkpoint.c.connection == connection)
     if stream:
         chosen = chosen.where(checkpoint.c.stream == stream)

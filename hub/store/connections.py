@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 from sqlalchemy import Connection, func, select, update
 
-from hub.store import bulk, leases
+from hub.store import alerts, bulk, checkpoints, inbox, jobs, leases, outbox
 from hub.store.crypto import Vault
-from hub.store.schema import STOPPED, connection
+from hub.store.schema import REFUSED, STOPPED, connection, mapping_choice
+
+AUTH = "auth"
+MEND_AUTH = "Mend its credentials, then run hub check, or hub connect where one signs in."
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +23,7 @@ class Stored:
 
     name: str
     adapter: str
-    config: dict[str, Any]
+    config: dict[str, Any] = field(repr=False)
     state: str
     reason: str
     managed_by: str
@@ -48,6 +51,7 @@ def put(
         "changed_at": leases.now(),
     }
     bulk.upsert(conn, connection, [row])
+    alerts.close(conn, AUTH, name)
 
 
 def every(conn: Connection, vault: Vault) -> dict[str, Stored]:
@@ -78,13 +82,46 @@ def usable(conn: Connection) -> set[str]:
 def set_state(conn: Connection, name: str, state: str, reason: str = "") -> bool:
     """Note how a connection is doing; whether that is a change.
 
-    A paused one stays so, whatever work on it was still under way.
+    A paused one stays so, whatever work on it was still under way, and one whose credentials are
+    refused stays so until ``readmit``: other work of it may still succeed. Refused credentials are
+    told once; when a vendor is back, what waited for it is due.
     """
-    other = (connection.c.name == name) & connection.c.state.not_in((state, "paused"))
+    kept = ("paused",) if state in STOPPED else STOPPED
+    changed = _move(conn, name, (state, *kept), state, reason)
+    if changed and state == REFUSED:
+        alerts.open_(conn, AUTH, name, "", reason, MEND_AUTH)
+    if changed and state == "ok":
+        _hasten(conn, name)
+    return changed
+
+
+def readmit(conn: Connection, name: str) -> bool:
+    """The credentials work: whatever waited for them is due now; whether that is a change."""
+    changed = _move(conn, name, ("ok", "paused"), "ok")
+    alerts.close(conn, AUTH, name)
+    checkpoints.hasten(conn, name)
+    jobs.hasten(conn, None, name)
+    _hasten(conn, name)
+    return changed
+
+
+def _move(conn: Connection, name: str, kept: Sequence[str], state: str, reason: str = "") -> bool:
+    other = (connection.c.name == name) & connection.c.state.not_in(kept)
     changed = update(connection).where(other).values(state=state, reason=reason[:500])
     return conn.execute(changed.values(checked_at=leases.now())).rowcount == 1
 
 
+def _hasten(conn: Connection, name: str) -> None:
+    inbox.hasten(conn, name)
+    outbox.hasten(conn, name)
+
+
+def state(conn: Connection, name: str) -> str:
+    """How a connection is doing."""
+    return conn.execute(select(connection.c.state).where(connection.c.name == name)).scalar() or ""
+
+
 def newest_change(conn: Connection) -> Any:
     """Rises with every change of a configuration; what was read before it is stale."""
-    return conn.execute(select(func.max(connection.c.changed_at), func.count())).one()
+    choice = select(func.max(mapping_choice.c.id)).scalar_subquery()
+    return conn.execute(select(func.max(connection.c.changed_at), func.count(), choice)).one()

@@ -68,7 +68,8 @@ def circle(
     found = {item.ref: item for item in items}
     changed = found.keys() | set(gone)
     keys = {key for item in items for key in item.keys} | set(before)
-    refs = _companions(conn, changed) - found.keys() - set(gone)
+    refs = _companions(conn, changed) | _confirmed(conn, changed)
+    refs -= found.keys() | set(gone)
     asked: set[Key] = set()
     for _ in range(WAVES_MAX):
         holders = _holders(conn, keys - asked, changed)
@@ -143,6 +144,34 @@ def verdicts(conn: Connection, refs: Iterable[str]) -> list[Verdict]:
         )
         newest.update({(a, b): Verdict(verb, a, b) for verb, a, b in rows})
     return list(newest.values())
+
+
+def note_copy(conn: Connection, original: str, copy: str) -> None:
+    """A party record the hub made from another one is of the same customer, once and for all."""
+    mine = links(conn, [original]).get(original)
+    pair = decision.c.a == original, decision.c.b == copy, decision.c.verb == "confirm"
+    if mine is None or conn.execute(select(decision.c.id).where(*pair).limit(1)).first():
+        return
+    row = {
+        "verb": "confirm",
+        "customer_id": mine,
+        "a": original,
+        "b": copy,
+        "evidence": orjson.dumps([{"rule": "copy"}]).decode(),
+        "actor": "hub",
+        "at": leases.now(),
+    }
+    bulk.insert(conn, decision, [row])
+
+
+def _confirmed(conn: Connection, refs: Iterable[str]) -> set[str]:
+    """Party records somebody, or the hub that made one of them, said are of the same customers."""
+    found: set[str] = set()
+    for chunk in bulk.chunks(refs):
+        for mine, other in ((decision.c.a, decision.c.b), (decision.c.b, decision.c.a)):
+            said = select(other).where(bulk.among(mine, chunk), decision.c.verb == "confirm")
+            found.update(conn.execute(said).scalars())
+    return found
 
 
 def apply(conn: Connection, found: Resolution, gone: Iterable[str], actor: str) -> set[str]:

@@ -27,6 +27,7 @@ class Job:
         done, total: rows so far, and in all where that is known.
         result: what it has found out so far.
         failures: slices in a row that ended in an error.
+        error: of the last of them.
     """
 
     id: int
@@ -40,6 +41,7 @@ class Job:
     total: int | None
     result: Mapping[str, Any]
     failures: int
+    error: str
     created_at: Any
 
 
@@ -68,6 +70,13 @@ def add(
     same = [job.c[name] == row[name] for name in ("kind", "connection", "stream", "argument")]
     found: int = conn.execute(select(job.c.id).where(*same, job.c.state == OPEN)).scalar_one()
     return found
+
+
+def was_asked(conn: Connection, kind: str, argument: Mapping[str, Any]) -> bool:
+    """Whether this was ever begun and not cancelled."""
+    text = orjson.dumps(argument, option=orjson.OPT_SORT_KEYS).decode()
+    same = job.c.kind == kind, job.c.argument == text, job.c.state != CANCELLED
+    return conn.execute(select(job.c.id).where(*same).limit(1)).first() is not None
 
 
 def due(conn: Connection) -> list[int]:
@@ -122,6 +131,15 @@ def postpone(conn: Connection, id_: int, after_s: float, error: str) -> None:
     """A slice failed; the job goes on from its cursor after ``after_s``."""
     due_at = leases.now() + timedelta(seconds=after_s)
     _set(conn, id_, due_at=due_at, failures=job.c.failures + 1, error=error[:500])
+
+
+def hasten(conn: Connection, kind: str | None, connection: str) -> None:
+    """What these jobs waited for may have happened; None = those of every kind."""
+    mine = update(job).where(job.c.connection == connection)
+    if kind:
+        mine = mine.where(job.c.kind == kind)
+    later = job.c.due_at > leases.now()
+    conn.execute(mine.where(job.c.state == OPEN, later).values(due_at=leases.now()))
 
 
 def _set(conn: Connection, id_: int, **values: Any) -> None:

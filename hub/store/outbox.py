@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,6 +14,14 @@ from sqlalchemy.sql import ColumnElement
 from hub.rules.decide import Intent
 from hub.store import bulk, leases
 from hub.store.schema import attempt, binding, delivery, outbox_pending
+
+STUCK = ("unknown", "looping")
+"""States in which a delivery waits for a person, and later ones of its record behind it."""
+
+LOOP_WRITES = 10
+LOOP_WINDOW = timedelta(minutes=10)
+BACKLOG_MAX = 200
+"""So many deliveries waiting behind one another are told to the administrator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +37,9 @@ class Delivery:
     fields: Mapping[str, Any]
     attempts: int
     created_at: datetime
+    state: str = "queued"
+    sync: str | None = None
+    under_way: str | None = None
 
 
 def enqueue(conn: Connection, intents: Sequence[Intent]) -> None:
@@ -44,6 +55,8 @@ def enqueue(conn: Connection, intents: Sequence[Intent]) -> None:
             "lane": leases.lane_name("out", intent.connection, intent.subject),
             "fields": orjson.dumps(intent.fields).decode(),
             "cause": orjson.dumps(intent.cause).decode(),
+            "cause_ref": intent.cause.get("record"),
+            "sync": intent.sync,
             "state": "queued",
             "available_at": now,
             "created_at": now,
@@ -66,7 +79,7 @@ def due(conn: Connection, lane: str, limit: int) -> list[Delivery]:
         earlier.c.subject == delivery.c.subject,
         earlier.c.lane == lane,
         earlier.c.id < delivery.c.id,
-        waits | (earlier.c.state == "unknown"),
+        waits | earlier.c.state.in_(STUCK),
     )
     rows = conn.execute(
         select(
@@ -79,6 +92,9 @@ def due(conn: Connection, lane: str, limit: int) -> list[Delivery]:
             delivery.c.fields,
             delivery.c.attempts,
             delivery.c.created_at,
+            delivery.c.state,
+            delivery.c.sync,
+            delivery.c.under_way,
         )
         .where(delivery.c.lane == lane, outbox_pending, delivery.c.available_at <= now)
         .where(~blocked)
@@ -95,19 +111,47 @@ def is_held_back(conn: Connection, lane: str) -> bool:
     return bool(conn.execute(select(ready)).scalar())
 
 
+def begin(conn: Connection, item: Delivery, what: str, fields: Mapping[str, Any]) -> None:
+    """Note that the vendor is about to be told, before it is.
+
+    Args:
+        what: ``create`` or ``update``.
+        fields: what will be written, by canonical path.
+    """
+    told = orjson.dumps(fields).decode()
+    _set(conn, [item.id], state="sending", under_way=what, fields=told)
+
+
 def confirm(
     conn: Connection, item: Delivery, external_id: str, took_ms: int, written: Mapping[str, Any]
 ) -> None:
     """The vendor has it: close the delivery and bind our record to its copy."""
-    now = leases.now()
-    done = {"state": "confirmed", "done_at": now, "external_id": external_id, "error": ""}
-    _set(conn, [item.id], **done, attempts=delivery.c.attempts + 1)
-    _note(conn, item, "confirmed", "", took_ms)
+    close(conn, item, "confirmed", external_id, took_ms)
     if f"{item.connection}/{item.stream}/{external_id}" != item.subject:
-        _bind(conn, item, external_id, written)
+        bind(conn, item, external_id, written)
 
 
-def _bind(conn: Connection, item: Delivery, external_id: str, written: Mapping[str, Any]) -> None:
+def close(
+    conn: Connection, item: Delivery, outcome: str, external_id: str | None, took_ms: int = 0
+) -> None:
+    """The delivery is done; ``outcome`` says whether by a write, or by there being no need."""
+    done = {"state": "confirmed", "done_at": leases.now(), "external_id": external_id, "error": ""}
+    _set(conn, [item.id], **done, under_way=None, hint="", attempts=delivery.c.attempts + 1)
+    _note(conn, item, outcome, "", took_ms)
+
+
+def stop(conn: Connection, item: Delivery, why: str) -> None:
+    """Writes to this record stop until a person has looked."""
+    _set(conn, [item.id], state="looping", error=why[:500], done_at=leases.now())
+
+
+def wait(conn: Connection, item: Delivery, after_s: float, why: str) -> None:
+    """It cannot be tried yet; that is no failure of its own."""
+    available_at = leases.now() + timedelta(seconds=after_s)
+    _set(conn, [item.id], state="retry", available_at=available_at, error=why[:500])
+
+
+def bind(conn: Connection, item: Any, external_id: str, written: Mapping[str, Any]) -> None:
     """Note the copy. One record per copy: what was bound to it first stays bound to it."""
     row = {
         "subject": item.subject,
@@ -131,12 +175,19 @@ def fail(
     took_ms: int,
     *,
     retry_after_s: float = 0.0,
+    maybe_written: bool = False,
 ) -> None:
-    """It was not written: ``retry`` later, or ``dead`` or ``unknown`` until a person looks."""
+    """It was not written: ``retry`` later, or ``dead`` or ``unknown`` until a person looks.
+
+    Args:
+        maybe_written: nobody knows; what appears at the vendor meanwhile may be our own copy.
+    """
     hint = getattr(exc, "hint", "")
+    values: dict[str, Any] = {} if maybe_written else {"under_way": None}
     _set(
         conn,
         [item.id],
+        **values,
         state=state,
         attempts=delivery.c.attempts + 1,
         available_at=leases.now() + timedelta(seconds=retry_after_s),
@@ -189,17 +240,104 @@ def copies(conn: Connection, refs: Sequence[str]) -> dict[str, str]:
     return found
 
 
+def is_looping(conn: Connection, item: Delivery, external_id: str) -> bool:
+    """Whether that copy was written so often lately that systems seem to answer each other."""
+    query = select(delivery.c.id).where(
+        delivery.c.external_id == external_id,
+        delivery.c.done_at > leases.now() - LOOP_WINDOW,
+        delivery.c.connection == item.connection,
+        delivery.c.stream == item.stream,
+        exists().where(attempt.c.delivery_id == delivery.c.id, attempt.c.outcome == "confirmed"),
+    )
+    return len(conn.execute(query.limit(LOOP_WRITES)).all()) >= LOOP_WRITES
+
+
+@dataclass(frozen=True, slots=True)
+class Creation:
+    """A copy of ours that is being made, or may have been.
+
+    Attributes:
+        state: sending, retry, or unknown.
+        fields: canonical path → value that was written.
+    """
+
+    state: str
+    fields: Mapping[str, Any]
+
+
+def creating(conn: Connection, places: Iterable[Sequence[str]]) -> dict[str, list[Creation]]:
+    """Copies that may be appearing now, by connection/stream, in these (connection, stream)."""
+    found: dict[str, list[Creation]] = {}
+    for connection, stream in sorted({(place[0], place[1]) for place in places}):
+        query = select(delivery.c.state, delivery.c.fields).where(
+            delivery.c.under_way.is_not(None),
+            delivery.c.under_way == "create",
+            delivery.c.connection == connection,
+            delivery.c.stream == stream,
+        )
+        for row in conn.execute(query):
+            creation = Creation(row.state, orjson.loads(row.fields))
+            found.setdefault(f"{connection}/{stream}", []).append(creation)
+    return found
+
+
+def awaited(conn: Connection, connection: str, names: Sequence[str]) -> str | None:
+    """One of these records whose copy in the connection is still to be made."""
+    for chunk in bulk.chunks(names):
+        query = select(delivery.c.subject).where(
+            bulk.among(delivery.c.subject, chunk),
+            delivery.c.connection == connection,
+            outbox_pending | (delivery.c.state == "unknown"),
+            ~delivery.c.subject.startswith(f"{connection}/", autoescape=True),
+        )
+        if found := conn.execute(query.limit(1)).scalar():
+            return str(found)
+    return None
+
+
+def hasten(conn: Connection, connection: str) -> int:
+    """The vendor is back: what waits for its next try is due now; how many deliveries."""
+    waiting = update(delivery).where(
+        delivery.c.lane.in_(leases.lanes("out", connection)),
+        outbox_pending,  # names the index
+        delivery.c.state == "retry",
+        delivery.c.available_at > leases.now(),
+    )
+    return conn.execute(waiting.values(available_at=leases.now())).rowcount
+
+
+def backlog(conn: Connection, lane: str) -> list[tuple[str, int]]:
+    """Records of a lane behind whose first delivery too many others wait, with how many."""
+    query = (
+        select(delivery.c.subject, func.count())
+        .where(delivery.c.lane == lane, outbox_pending)
+        .group_by(delivery.c.subject)
+        .having(func.count() > BACKLOG_MAX)
+    )
+    return [(subject, n) for subject, n in conn.execute(query)]
+
+
 def replay(conn: Connection, ids: Sequence[int]) -> int:
-    """Queue again what is dead, unknown or skipped; how many there were."""
-    ended = delivery.c.state.in_(("dead", "unknown", "skipped", "retry"))
+    """Queue again what is dead, unknown, looping or skipped; how many there were."""
+    ended = delivery.c.state.in_(("dead", *STUCK, "skipped", "retry"))
     now = leases.now()
-    return _set(conn, ids, ended, state="queued", available_at=now, done_at=None, attempts=0)
+    again = {"state": "queued", "available_at": now, "done_at": None, "attempts": 0}
+    return _set(conn, ids, ended, **again, created_at=now, under_way=None)
+
+
+def adopt(conn: Connection, id_: int, external_id: str) -> bool:
+    """This record over there is the copy: bind it and queue the delivery again as its update."""
+    row = conn.execute(select(delivery).where(delivery.c.id == id_)).first()
+    if row is None or row.state == "confirmed":
+        return False
+    bind(conn, row, external_id, {})
+    return replay(conn, [id_]) == 1
 
 
 def skip(conn: Connection, ids: Sequence[int]) -> int:
     """Leave these aside for good; how many there were."""
     open_ = delivery.c.state.not_in(("confirmed", "skipped"))
-    return _set(conn, ids, open_, state="skipped", done_at=leases.now())
+    return _set(conn, ids, open_, state="skipped", done_at=leases.now(), under_way=None)
 
 
 def page(

@@ -53,12 +53,19 @@ def save(conn: Connection, faults: Sequence[Fault]) -> None:
 
 
 def held(
-    conn: Connection, connection: str | None = None, limit: int = 500, after: int = 0
+    conn: Connection,
+    connection: str | None = None,
+    limit: int = 500,
+    after: int = 0,
+    *,
+    stream: str | None = None,
 ) -> list[dict[str, Any]]:
     """Rows still held, oldest first, with ids above ``after``."""
     query = select(quarantine).where(quarantine.c.state == "held", quarantine.c.id > after)
     if connection:
         query = query.where(quarantine.c.connection == connection)
+    if stream:
+        query = query.where(quarantine.c.stream == stream)
     rows = conn.execute(query.order_by(quarantine.c.id).limit(limit))
     return [dict(row) for row in rows.mappings()]
 

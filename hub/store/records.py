@@ -172,15 +172,20 @@ def mapped_otherwise(
     conn: Connection, connection: str, stream: str, version: str, after: str, limit: int
 ) -> list[tuple[str, str]]:
     """Raw rows (ref, payload) whose records another version of the mapping made, by ref."""
+    query = select(raw.c.ref, raw.c.payload).where(*_otherwise(connection, stream, version))
+    rows = conn.execute(query.where(raw.c.ref > after).order_by(raw.c.ref).limit(limit))
+    return [(row.ref, row.payload) for row in rows]
+
+
+def count_mapped_otherwise(conn: Connection, connection: str, stream: str, version: str) -> int:
+    """How many rows ``mapped_otherwise`` gives in all."""
+    query = select(func.count()).select_from(raw).where(*_otherwise(connection, stream, version))
+    return conn.execute(query).scalar_one()
+
+
+def _otherwise(connection: str, stream: str, version: str) -> tuple[ColumnElement[bool], ...]:
     current = exists().where(record.c.parent == raw.c.ref, record.c.mapping_version == version)
-    query = (
-        select(raw.c.ref, raw.c.payload)
-        .where(*_of_stream(connection, stream), raw.c.ref > after)
-        .where(raw.c.deleted_at.is_(None), ~current)
-        .order_by(raw.c.ref)
-        .limit(limit)
-    )
-    return [(row.ref, row.payload) for row in conn.execute(query)]
+    return (*_of_stream(connection, stream), raw.c.deleted_at.is_(None), ~current)
 
 
 def drop_history(conn: Connection, before: datetime, limit: int = 10_000) -> int:
@@ -412,6 +417,19 @@ def note_mapping(conn: Connection, version: str, name: str, text: str) -> None:
     """Keep the text of a mapping for as long as records remember its version."""
     row = {"version": version, "name": name, "text": text, "first_used_at": leases.now()}
     bulk.insert_new(conn, mapping, [row])
+
+
+def version(conn: Connection, name: str) -> str:
+    """The raw version the hub holds of a record; "" when it holds none."""
+    return conn.execute(select(raw.c.version).where(raw.c.ref == name)).scalar() or ""
+
+
+def names(conn: Connection, stream: str, after: str, limit: int) -> list[str]:
+    """Records of a connection/stream, by name, that come after one of them."""
+    query = select(record.c.ref).where(
+        record.c.ref >= f"{stream}/", record.c.ref < f"{stream}0", record.c.ref > after
+    )
+    return list(conn.execute(query.order_by(record.c.ref).limit(limit)).scalars())
 
 
 def parties_of(conn: Connection, names: Iterable[str]) -> dict[str, str]:

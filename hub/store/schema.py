@@ -55,7 +55,10 @@ class Instant(TypeDecorator[datetime]):
         return None if value is None else from_us(value)
 
 
-STOPPED = ("paused", "auth_failed")
+REFUSED = "auth_failed"
+"""State of a connection whose credentials the vendor no longer takes, until a person mended it."""
+
+STOPPED = ("paused", REFUSED)
 """States of a connection in which nothing is asked of the vendor."""
 
 metadata = MetaData(
@@ -104,6 +107,7 @@ checkpoint = Table(
     Column("due_at", Instant, nullable=False, comment="when the next pull starts"),
     Column("advanced_at", Instant, comment="when the cursor last moved"),
     Column("completed_at", Instant, comment="when a pull last reached the end"),
+    Column("full_rows", BigInteger, comment="rows of the read from the beginning under way"),
     Column("failures", Integer, nullable=False, server_default="0", comment="in a row"),
     Column("error", Text, nullable=False, server_default=""),
     Index("ix_checkpoint_due_at", "due_at"),
@@ -163,6 +167,12 @@ quarantine = Table(
     Column("at", Instant, nullable=False),
     Column("state", Text, nullable=False, server_default="held", comment="held, replayed, skipped"),
     UniqueConstraint("connection", "stream", "digest"),
+    Index(
+        "ix_quarantine_inbox_id",
+        "inbox_id",
+        sqlite_where=text("inbox_id IS NOT NULL"),
+        postgresql_where=text("inbox_id IS NOT NULL"),
+    ),
 )
 
 raw = Table(
@@ -339,10 +349,12 @@ mirror = Table(
     metadata,
     Column("ref", Key, primary_key=True, comment="a record that a sync keeps alike with others"),
     Column("sync", Text, primary_key=True),
+    Column("subject", Key, nullable=False, comment="of the agreement it takes part in"),
     Column("base", Text, nullable=False, comment="JSON: path → value last taken into account"),
     Column("written", Text, nullable=False, comment="JSON: path → value we last wrote"),
     Column("shown", Text, nullable=False, comment="JSON: path → what the vendor made of it"),
     Column("gone", Boolean, nullable=False, comment="deleted there: never created again"),
+    Index("ix_mirror_subject", "subject"),
 )
 
 _OUTBOX_PENDING = text("state IN ('queued', 'retry', 'sending')")
@@ -360,6 +372,7 @@ delivery = Table(
     Column("cause", Text, nullable=False, comment="JSON: rule or person, and the record behind it"),
     Column("cause_ref", Key, comment="the record behind it"),
     Column("sync", Text, comment="values are those agreed on when it is sent"),
+    Column("under_way", Text, comment="create or update, while it may be written already"),
     Column(
         "state",
         Text,
@@ -383,6 +396,13 @@ delivery = Table(
     Index("ix_delivery_subject", "subject"),
     Index("ix_delivery_cause_ref", "cause_ref"),
     Index("ix_delivery_external_id", "external_id", "done_at"),
+    Index(
+        "ix_delivery_under_way",
+        "connection",
+        "stream",
+        sqlite_where=text("under_way IS NOT NULL"),
+        postgresql_where=text("under_way IS NOT NULL"),
+    ),
     Index(
         "ix_delivery_gave_up",
         "state",
@@ -472,7 +492,8 @@ sighting = Table(
     metadata,
     Column("job_id", BigInteger, primary_key=True, autoincrement=False),
     Column("ref", Key, primary_key=True, comment="seen at the source by a reconciliation"),
-    Column("version", Text, nullable=False),
+    Column("version", Key, nullable=False, comment="empty when the source does not tell"),
+    Column("fetched", Boolean, nullable=False, comment="its content came since it was seen"),
 )
 
 certificate = Table(
@@ -484,14 +505,15 @@ certificate = Table(
     Column("method", Text, nullable=False, comment="survey, tally or scan"),
     Column("source_count", BigInteger, nullable=False),
     Column("hub_count", BigInteger, nullable=False),
-    Column("missing", BigInteger, nullable=False, comment="at the source, not in the hub"),
-    Column("stale", BigInteger, nullable=False, comment="newer at the source"),
-    Column("extra", BigInteger, nullable=False, comment="in the hub, gone at the source"),
-    Column("repaired", BigInteger, nullable=False),
+    Column("missing", BigInteger, nullable=False, comment="at the source, still not in the hub"),
+    Column("stale", BigInteger, nullable=False, comment="still newer at the source"),
+    Column("extra", BigInteger, nullable=False, comment="still in the hub, gone at the source"),
+    Column("repaired", BigInteger, nullable=False, comment="gaps found and mended"),
     Column("complete", Boolean, nullable=False, comment="nothing is left unrepaired"),
     Column("note", Text, nullable=False, server_default=""),
     Column("began_at", Instant, nullable=False),
     Column("checked_at", Instant, nullable=False),
+    Column("valid_until", Instant, nullable=False, comment="as fresh as the stream has to be"),
     Index("ix_certificate_stream", "connection", "stream", "id"),
 )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from hub.models import Level
 from hub.profiles.build import fact_of
 from hub.profiles.document import Fact, Profile
-from hub.store import audit, read
+from hub.store import alerts, audit, certificates, read
+from hub.store.trace import Trace, trace
 from hub.web import auth, formats, lookup
 from hub.web.auth import OPERATORS, READERS, caller, requires
 from hub.web.context import hub
@@ -164,6 +165,73 @@ class Connections(BaseModel):
     items: list[ConnectionState]
 
 
+class CertificateState(BaseModel):
+    """What the newest reconciliation of a stream found true."""
+
+    method: str = Field(description="survey, tally or scan")
+    source_count: int
+    hub_count: int
+    missing: int = Field(description="at the source, still not in the hub")
+    stale: int = Field(description="still newer at the source")
+    extra: int = Field(description="still in the hub, gone at the source")
+    repaired: int = Field(description="gaps found and mended")
+    complete: bool
+    note: str
+    began_at: datetime
+    checked_at: datetime
+    valid_until: datetime
+
+
+class CertifiedStream(BaseModel):
+    """How one stream is doing."""
+
+    connection: str
+    stream: str
+    status: str = Field(description="green, amber or red")
+    reason: str = Field(description="why it is not green")
+    rows: int = Field(description="ever received")
+    due_at: datetime
+    completed_at: datetime | None
+    failures: int = Field(description="in a row")
+    error: str
+    certificate: CertificateState | None
+
+
+class Streams(BaseModel):
+    """All streams."""
+
+    items: list[CertifiedStream]
+
+
+class AlertState(BaseModel):
+    """What a person must know of, until it is over."""
+
+    id: int
+    kind: str
+    connection: str
+    subject: str = Field(description="a stream or a record")
+    message: str
+    hint: str
+    opened_at: datetime
+
+
+class Alerts(BaseModel):
+    """Alerts that are not over."""
+
+    items: list[AlertState] = Field(description="oldest first")
+
+
+class TraceQuery(Query):
+    """What to follow."""
+
+    ref: str = Field(
+        min_length=1,
+        max_length=1000,
+        description="connection/stream/id, event:7, delivery:7, a customer's id, or the id a vendor"
+        " gave an event",
+    )
+
+
 class CardLink(BaseModel):
     """An address that opens one customer's card without signing in."""
 
@@ -290,6 +358,51 @@ def connections() -> Response:
         found = read.connections(conn)
     items = [{**c._asdict(), "streams": [s._asdict() for s in c.streams]} for c in found]
     return _json({"items": items})
+
+
+@blueprint.get("/streams")
+@documented(Streams, "How fresh and how complete every stream is")
+@requires(*OPERATORS)
+def streams() -> Response:
+    """With the newest certificate of each. A stream is green only while a complete one is valid
+    and nothing fails. For administrators and operators.
+    """  # noqa: D205 - one paragraph of the OpenAPI document
+    _query(Query)
+    with hub().database.read() as conn:
+        found = certificates.streams(conn)
+    return _json({"items": [_shown(asdict(stream), CertifiedStream) for stream in found]})
+
+
+@blueprint.get("/alerts")
+@documented(Alerts, "What a person must know of")
+@requires(*OPERATORS)
+def open_alerts() -> Response:
+    """For administrators and operators."""
+    _query(Query)
+    with hub().database.read() as conn:
+        found = alerts.every(conn)
+    return _json({"items": [_shown(alert, AlertState) for alert in found]})
+
+
+@blueprint.get("/trace")
+@documented(Trace, "The whole way of one record", query=TraceQuery, errors=(404,))
+@requires(*OPERATORS, "auditor")
+def trace_of() -> Response:
+    """From the event to the receipt, with times: what came, what it was mapped to, whose it is and
+    why, what of the profile comes from it, and what was written because of it. Contents that were
+    replaced are kept for `history_days`.
+    """  # noqa: D205 - one paragraph of the OpenAPI document
+    asked = _query(TraceQuery)
+    with hub().database.read() as conn:
+        found = trace(conn, asked.ref)
+    if found is None:
+        abort(404, "Nothing of that name is known.")
+    return _json(_seen(found.model_dump(mode="json")))
+
+
+def _shown(told: dict[str, Any], model: type[BaseModel]) -> dict[str, Any]:
+    """What the document promises of it, and nothing else."""
+    return model.model_validate(told).model_dump()
 
 
 def why_document(found: read.Why) -> dict[str, Any]:

@@ -11,7 +11,20 @@ from hub import log
 from hub.settings import Settings
 from hub.settings import settings as settings_of_process
 from hub.store.db import Database
-from hub.web import api, assets, auth, card, formats, health, i18n, openapi, pages, problems, words
+from hub.web import (
+    api,
+    assets,
+    auth,
+    card,
+    formats,
+    health,
+    i18n,
+    oauth,
+    openapi,
+    pages,
+    problems,
+    words,
+)
 from hub.web.context import Hub, hub, web_keys
 
 SESSION_LIFETIME = timedelta(hours=12)
@@ -44,7 +57,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     formats.install(app)
     words.install(app)
     assets.install(app)
-    for part in (problems, auth, health, pages, card, api, openapi):
+    for part in (problems, auth, health, pages, card, oauth, api, openapi):
         part.install(app)
     app.after_request(_protect)
     return app

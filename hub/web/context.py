@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 from urllib.parse import urlsplit
 
@@ -14,7 +14,7 @@ from flask import current_app
 
 from hub.errors import ConfigError
 from hub.settings import Settings
-from hub.store.crypto import key_from_file
+from hub.store.crypto import KeyFile
 from hub.store.db import Database
 
 
@@ -29,7 +29,7 @@ class Hub:
 
     settings: Settings
     database: Database
-    keys: tuple[bytes, ...]
+    keys: tuple[bytes, ...] = field(repr=False)
 
     @property
     def is_https(self) -> bool:
@@ -70,11 +70,11 @@ def hub() -> Hub:
 
 def web_keys(settings: Settings) -> tuple[bytes, ...]:
     """Signing keys for the web, from the installation's secret keys."""
-    secrets = settings.secret_keys or [_own_key(settings)]
+    secrets = settings.secret_keys or _own_keys(settings)
     return tuple(_derived(base64.b64decode(secret), b"web") for secret in secrets)
 
 
-def _own_key(settings: Settings) -> str:
+def _own_keys(settings: Settings) -> list[str]:
     """Embedded mode's own; several machines on one database must be told theirs."""
     if settings.database.startswith("postgresql"):
         raise ConfigError(
@@ -82,7 +82,7 @@ def _own_key(settings: Settings) -> str:
             hint="Make a key with: hub secrets new, and set HUB_SECRET_KEYS on every machine.",
         )
     settings.state_dir.mkdir(parents=True, exist_ok=True)
-    return key_from_file(settings.state_dir / "key")
+    return KeyFile(settings.state_dir / "key").keys()
 
 
 def _derived(key: bytes, purpose: bytes) -> bytes:

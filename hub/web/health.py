@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from ipaddress import ip_address
 
 import orjson
@@ -14,7 +15,8 @@ from prometheus_client.registry import Collector
 from sqlalchemy import Connection
 
 from hub.errors import StoreError
-from hub.store import read
+from hub.store import alerts, certificates, leases, read
+from hub.store.certificates import Certificate, StreamState
 from hub.store.db import Database
 from hub.store.migrate import is_current
 from hub.web import auth
@@ -32,6 +34,7 @@ class _Counts(Collector):
     def collect(self) -> Iterator[Metric]:
         with self._database.read() as conn:
             waiting, states = read.backlog(conn), read.connection_states(conn)
+            streams, alarms = certificates.streams(conn), alerts.every(conn)
         yield _gauge("conduit_inbox_events", "Events that wait", "state", waiting.inbox)
         yield _gauge("conduit_deliveries", "Deliveries not confirmed", "state", waiting.deliveries)
         yield GaugeMetricFamily(
@@ -44,6 +47,42 @@ class _Counts(Collector):
         for name, state in states.items():
             family.add_metric([name, state], 1)
         yield family
+        yield from _of_streams(streams)
+        kinds = Counter(alarm["kind"] for alarm in alarms)
+        yield _gauge("conduit_alerts", "What a person must know of", "kind", kinds)
+
+
+def _of_streams(streams: Sequence[StreamState]) -> Iterator[Metric]:
+    """Status of every stream, and what its newest certificate says."""
+    labels = ["connection", "stream"]
+    family = GaugeMetricFamily(
+        "conduit_stream_status", "1 for the colour it has", labels=[*labels, "status"]
+    )
+    for one in streams:
+        family.add_metric([one.connection, one.stream, one.status], 1)
+    yield family
+    for name, told, value in _CERTIFIED:
+        family = GaugeMetricFamily(f"conduit_certificate_{name}", told, labels=labels)
+        for one in streams:
+            if one.certificate:
+                family.add_metric([one.connection, one.stream], value(one.certificate))
+        yield family
+
+
+_CERTIFIED: tuple[tuple[str, str, Callable[[Certificate], float]], ...] = (
+    (
+        "age_seconds",
+        "Since it was checked",
+        lambda c: (leases.now() - c.checked_at).total_seconds(),
+    ),
+    ("complete", "Whether nothing was left", lambda c: c.complete),
+    ("source_records", "Records at the source", lambda c: c.source_count),
+    ("hub_records", "Records in the hub", lambda c: c.hub_count),
+    ("missing", "Still not in the hub", lambda c: c.missing),
+    ("stale", "Still newer at the source", lambda c: c.stale),
+    ("extra", "Still in the hub, gone at the source", lambda c: c.extra),
+    ("repaired", "Found and mended", lambda c: c.repaired),
+)
 
 
 @blueprint.get("/healthz")

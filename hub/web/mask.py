@@ -22,10 +22,13 @@ _SURE_NUMBER = re.compile(
 )
 
 _SECRET_TYPES = frozenset({"phone", "fax", "mobile"})
-_IDS = frozenset({"id", "customer_id", "other_id", "ref", "a", "b"})
+_IDS = frozenset(
+    {"id", "customer_id", "other_id", "ref", "a", "b"}
+    | {"row", "party", "about", "cause_ref", "copy_ref", "external_id", "event_id"}
+)
 _NUMBERS = frozenset({"number", "reference", "serial_number", "product_sn"})
 _NUMBERED = frozenset({"Order", "Invoice", "Contract"})  # their summary is their number
-_PLAIN = frozenset({"connection", "mapping_version", "next"})
+_PLAIN = frozenset({"connection", "mapping_version", "hash", "next"})
 
 
 def masked(value: Any) -> Any:

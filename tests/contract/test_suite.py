@@ -27,6 +27,7 @@ level = "bronze"
 """
 
 ADAPTER = '''
+from datetime import date
 from pydantic import Field, SecretStr
 from hub.sdk import *
 
@@ -53,6 +54,28 @@ class Acme(Adapter[Config]):
                 return
             cursor = rows[-1]["id"]
             yield Page(rows, cursor)
+
+    def history(self, stream, window, cursor):
+        after = cursor
+        while rows := self.http.get("/things", params={"of": window.where, "after": after or "0"}):
+            after = rows[-1]["id"]
+            yield Page(rows, after)
+
+    def survey(self, stream, cursor):
+        while True:
+            ids = self.http.get("/ids", params={"after": cursor or "0"})
+            cursor = ids[-1] if ids else None
+            yield Survey([Sighting(id_) for id_ in ids], cursor)
+            if not ids:
+                return
+
+    def tally(self, stream):
+        for day, count in self.http.get("/days"):
+            yield Tally(date.fromisoformat(day), count)
+
+    def find(self, stream, values):
+        rows = self.http.get("/things", params=values)
+        return [row for row in rows if row["name"] == values["name"]]
 '''
 
 WEBHOOK = '''
@@ -96,13 +119,13 @@ def row(id_: int) -> dict[str, str]:
     return {"id": str(id_), "name": f"Thing {id_}"}
 
 
-def asked(after: int, *ids: int) -> dict[str, object]:
-    return {
-        "method": "GET",
-        "url": "https://acme.example.org/things",
-        "query": {"after": str(after)},
-        "answer": {"json": [row(id_) for id_ in ids]},
-    }
+def asked(after: int, *ids: int, **query: str) -> dict[str, object]:
+    return told("things", [row(id_) for id_ in ids], after=str(after), **query)
+
+
+def told(path: str, answer: object, **query: str) -> dict[str, object]:
+    url = f"https://acme.example.org/{path}"
+    return {"method": "GET", "url": url, "query": query, "answer": {"json": answer}}
 
 
 FIXTURES = {
@@ -119,6 +142,32 @@ FIXTURES = {
         "pull": "things",
         "ids": ["1", "2", "3"],
         "exchanges": [asked(0, 1, 2), asked(2, 3), asked(3)],
+    },
+    "history": {
+        "history": "things",
+        "window": {"since": "2026-11-01T00:00:00Z", "where": "x"},
+        "ids": ["2", "3"],
+        "exchanges": [asked(0, 2, of="x"), asked(2, 3, of="x"), asked(3, of="x")],
+    },
+    "survey": {
+        "survey": "things",
+        "versions": {"1": "", "2": "", "3": ""},
+        "exchanges": [
+            told("ids", ["1", "2"], after="0"),
+            told("ids", ["3"], after="2"),
+            told("ids", [], after="3"),
+        ],
+    },
+    "tally": {
+        "tally": "things",
+        "days": {"2026-11-01": [2, ""], "2026-11-03": [1, ""]},
+        "exchanges": [told("days", [["2026-11-01", 2], ["2026-11-03", 1]])],
+    },
+    "find": {
+        "find": "things",
+        "values": {"name": "Thing 1"},
+        "ids": ["1"],
+        "exchanges": [told("things", [row(1), row(11)], name="Thing 1")],
     },
 }
 
@@ -137,6 +186,14 @@ FAULTS = {
         "test_pull",
     ),
     "stuck": ("yield Page(rows, cursor)", 'yield Page(rows, "same")', "test_pull"),
+    "partial": ("after = cursor", "after = cursor and str(int(cursor) + 1)", "test_history"),
+    "abrupt": (
+        "cursor = ids[-1] if ids else None",
+        "cursor = ids[-1] if ids else 'more'",
+        "test_survey",
+    ),
+    "repeating": ('self.http.get("/days")', 'self.http.get("/days") * 2', "test_tally"),
+    "generous": ('if row["name"] == values["name"]]', "]", "test_find"),
     "boastful": ('Stream("things")', 'Stream("things", writable=True)', "test_what_is_offered"),
     "telling": (
         'self.http.get("/me")',

@@ -8,12 +8,14 @@ from typing import Any
 
 from adapters.demo.account import Account
 from hub import pipeline
-from hub.pipeline import due
+from hub.pipeline import due, jobs
 from hub.pipeline.lane import leased
 from hub.profiles.document import Profile
 from hub.registry import Hub
 from hub.sdk import Item
-from hub.store import checkpoints, inbox, leases, read
+from hub.store import certificates, checkpoints, inbox, leases, read
+from hub.store import jobs as store_jobs
+from hub.store.certificates import Certificate
 
 _names = itertools.count()
 
@@ -69,6 +71,20 @@ def customer(hub: Hub, type_: str, value: str) -> Profile:
         found = read.profile_json(conn, id_)
     assert found is not None
     return Profile.model_validate_json(found.document)
+
+
+def reconcile(hub: Hub, connection: str, stream: str, **argument: Any) -> Certificate:
+    """Compare a stream with its source, to the end; what is then certified."""
+    with hub.database.write() as conn:
+        id_ = store_jobs.add(conn, "reconcile", connection, stream, argument)
+        leases.ensure(conn, [jobs.lease_name(id_)])
+    ended = False
+    while not ended:
+        with leased(hub, jobs.lease_name(id_)) as lane:
+            assert lane is not None
+            ended = jobs.run(hub, lane, id_)
+    with hub.database.read() as conn:
+        return certificates.newest(conn)[connection, stream]
 
 
 def scalar(hub: Hub, sql: str, **values: Any) -> Any:

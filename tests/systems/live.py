@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import uuid
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from demo.systems import Mailbox, Roundup, Tryton
-from hub.registry import Live, manifest
+from hub.registry import Hub, Live, manifest
 from hub.sdk import Change, Raw
+from hub.store import checkpoints
 
 LOOPBACK = ["127.0.0.0/8"]
 
@@ -47,3 +50,25 @@ def pulled(live: Live, stream: str, cursor: str | None = None) -> tuple[dict[str
 def change(id_: str | None = None, **values: Any) -> Change:
     key = uuid.uuid4().hex
     return Change(id=id_, values=values, key=key, marker=f"hub-{key[:16]}")
+
+
+def surveyed(live: Live, stream: str) -> dict[str, str]:
+    """The version of everything that exists; every cursor leads on to what comes behind it."""
+    pages = list(live.adapter.survey(live.streams[stream], None))
+    for number, page in enumerate(pages[:-1], start=1):
+        assert list(live.adapter.survey(live.streams[stream], page.cursor)) == pages[number:]
+    assert pages[-1].cursor is None
+    return {one.id: one.version for page in pages for one in page.sightings}
+
+
+def versions(live: Live, stream: str) -> dict[str, str]:
+    """The version of every row that is pulled."""
+    spec = live.mappings[stream]
+    return {id_: spec.raw_version(raw) for id_, raw in pulled(live, stream)[0].items()}
+
+
+def look_away(hub: Hub, connection: str, stream: str) -> None:
+    """What changes in the system from now on is passed over by the pull."""
+    later = datetime.now(UTC) + timedelta(days=1)
+    with hub.database.write() as conn:
+        checkpoints.advance(conn, connection, stream, json.dumps({"since": later.isoformat()}), 0)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable
+
 import pytest
 
 from demo.people import People
 from demo.systems import Roundup
 from hub.errors import AuthError, RetryableError
 from hub.mapping import to_canonical
-from tests.systems.live import change, desk, pulled
+from hub.registry import Hub
+from tests.story.helpers import pull, reconcile
+from tests.systems.live import change, desk, look_away, pulled, surveyed, versions
 
 
 def test_issues_messages_and_users_come_and_map(roundup: Roundup, known: People) -> None:
@@ -48,3 +53,26 @@ def test_wrong_credentials_and_a_stopped_server_are_told_apart(roundup: Roundup)
         desk(roundup, password="no").adapter.check()
     with pytest.raises(RetryableError):
         desk(roundup, url="http://127.0.0.1:9/rest").adapter.check()
+
+
+def test_a_survey_tells_the_versions_of_all_rows(roundup: Roundup) -> None:
+    live = desk(roundup, page_size=2)
+    for stream in live.streams:
+        assert surveyed(live, stream) == versions(live, stream)
+
+
+def test_a_missed_change_and_a_retired_issue_are_found(
+    roundup: Roundup, open_with: Callable[..., Hub]
+) -> None:
+    hub = open_with({"desk": {"adapter": "roundup", **desk(roundup).settings}})
+    live, api = hub.registry.get("desk"), roundup.api()
+    made = [api.create("issue", title=title) for title in ("改", "删")]
+    pull(hub, "desk", "issues")
+    look_away(hub, "desk", "issues")
+    before, number = versions(live, "issues")[made[0]], itertools.count()
+    while versions(live, "issues")[made[0]] == before:  # its clock counts whole seconds
+        api.change("issue", made[0], title=f"改了 {next(number)}")
+    api.retire("issue", made[1])
+    found = reconcile(hub, "desk", "issues")
+    assert (found.method, found.repaired, found.complete) == ("survey", 2, True)
+    assert found.source_count == found.hub_count == len(versions(live, "issues"))

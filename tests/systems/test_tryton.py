@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from demo.people import People
 from demo.systems import Tryton
 from hub.errors import AuthError, RetryableError
 from hub.mapping import to_canonical
+from hub.registry import Hub
 from hub.sdk import RecordRef
-from tests.systems.live import change, erp, pulled
+from tests.story.helpers import pull, reconcile
+from tests.systems.live import change, erp, look_away, pulled, surveyed, versions
 
 
 def test_every_row_of_the_erp_comes_in_pages_of_any_size_and_maps(
@@ -57,3 +61,24 @@ def test_wrong_credentials_and_a_stopped_server_are_told_apart(tryton: Tryton) -
         erp(tryton, api_key="no").adapter.check()
     with pytest.raises(RetryableError):
         erp(tryton, url="http://127.0.0.1:9").adapter.check()
+
+
+def test_a_survey_tells_the_versions_of_all_rows(tryton: Tryton) -> None:
+    live = erp(tryton, page_size=2)
+    for stream in live.streams:
+        assert surveyed(live, stream) == versions(live, stream)
+
+
+def test_a_missed_change_and_a_deleted_party_are_found(
+    tryton: Tryton, open_with: Callable[..., Hub]
+) -> None:
+    hub = open_with({"erp": {"adapter": "tryton", **erp(tryton).settings}})
+    live = hub.registry.get("erp")
+    made = [live.adapter.push(live.streams["parties"], change(name=n)).id for n in ("改", "删")]
+    pull(hub, "erp", "parties")
+    look_away(hub, "erp", "parties")
+    tryton.api.change("party.party", int(made[0]), {"name": "改了"})
+    tryton.api.press_all("party.party", [int(made[1])], "delete")
+    found = reconcile(hub, "erp", "parties")
+    assert (found.method, found.repaired, found.complete) == ("survey", 2, True)
+    assert found.source_count == found.hub_count == len(versions(live, "parties"))

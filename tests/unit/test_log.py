@@ -13,6 +13,13 @@ from hub.log import Formatter, bind, redact
         ("Authorization: Bearer abcdef123456", "abcdef123456"),
         ('{"password": "hunter22"}', "hunter22"),
         ("token=s3cret&x=1", "s3cret"),
+        ("{'refresh_token': 's3cret', 'x': 1}", "s3cret"),
+        ('{"access_token":"s3cret"}', "s3cret"),
+        ("client_secret=s3cret", "s3cret"),
+        ("code_verifier=s3cret", "s3cret"),
+        ("GET /oauth/callback?code=s3cret&state=x", "s3cret"),
+        ("GET /oauth/callback?code=x&state=s3cret", "s3cret"),
+        ("Authorization: Own-Scheme s3cret", "s3cret"),
         ("mail from li@na.cn", "li@na"),
         ("call 139 1234 5678 now", "1234"),
         ("call +86 139-1234-5678 now", "1234"),
@@ -20,6 +27,11 @@ from hub.log import Formatter, bind, redact
 )
 def test_redacted(text: str, hidden: str) -> None:
     assert hidden not in redact(text)
+
+
+def test_what_is_no_secret_stays() -> None:
+    said = "GET /records answered 401, code=42001, state: auth_failed, in 12 ms"
+    assert redact(said) == said
 
 
 def test_bound_facts_stand_beside_every_line() -> None:

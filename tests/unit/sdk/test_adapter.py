@@ -122,5 +122,6 @@ def test_public_names() -> None:
         "connect_address",
         "scan",
         "tally_digest",
+        "urgent",
     ]
     assert all(hasattr(hub.sdk, name) for name in hub.sdk.__all__)

@@ -24,6 +24,7 @@ def test_values_arrive_as_they_are_and_empty_ones_stay_empty(database_url: str) 
             "version": value,
             "seen_at": AT,
             "deleted_at": AT if n % 2 else None,
+            "inbox_id": None if n % 2 else n,
         }
         for n, value in enumerate(NASTY)
     ]

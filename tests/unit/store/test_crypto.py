@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hub.errors import ConfigError
-from hub.store.crypto import Vault, key_from_file, new_key
+from hub.store.crypto import KeyFile, Vault, new_key
 
 
 def test_opens_only_for_the_same_context_and_key() -> None:
@@ -26,8 +26,8 @@ def test_an_old_key_behind_the_new_one_still_opens() -> None:
 
 
 def test_a_key_file_is_made_once_and_private(tmp_path: Path) -> None:
-    key = key_from_file(tmp_path / "key")
-    assert key_from_file(tmp_path / "key") == key
+    keys = KeyFile(tmp_path / "key").keys()
+    assert KeyFile(tmp_path / "key").keys() == keys
     assert (tmp_path / "key").stat().st_mode & 0o077 == 0
 
 

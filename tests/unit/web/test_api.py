@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -7,8 +8,10 @@ from flask.testing import FlaskClient
 from sqlalchemy import text
 
 from hub.profiles.document import Profile
+from hub.store import alerts, certificates, leases
+from hub.store.certificates import Certificate
 from hub.store.db import Database
-from hub.web.api import Connections, Customers, Timeline, WhyCustomer
+from hub.web.api import Alerts, Connections, Customers, Streams, Timeline, WhyCustomer
 from tests.unit.web.conftest import app_on, client_with
 from tests.unit.web.world import HONGDA, LI_NA, OLD_LI_NA, QUIET, WANG
 
@@ -177,3 +180,45 @@ def test_a_fault_of_ours_tells_nothing_about_itself(
     assert answer.status_code == 500
     assert "secret" not in answer.text
     assert "Traceback" not in answer.text
+
+
+def _with_certificate(database: Database, *, complete: bool) -> None:
+    now = leases.now()
+    found = Certificate(
+        connection="erp", stream="parties", method="survey", source_count=12, hub_count=11,
+        missing=0 if complete else 1, stale=0, extra=0, repaired=2, complete=complete,
+        note="" if complete else "1 rows held in quarantine", began_at=now, checked_at=now,
+        valid_until=now + timedelta(hours=1),
+    )  # fmt: skip
+    with database.write() as conn:
+        certificates.add(conn, found)
+
+
+def test_streams_are_green_by_their_certificates(everywhere: Database) -> None:
+    operator = client_with(app_on(everywhere), everywhere, "operator")
+    _with_certificate(everywhere, complete=False)
+    _with_certificate(everywhere, complete=True)
+    document = _get(operator, "/streams")
+    Streams.model_validate(document)
+    streams = {f"{s['connection']}/{s['stream']}": s for s in document["items"]}
+    parties = streams["erp/parties"]
+    assert (parties["status"], parties["certificate"]["repaired"]) == ("green", 2)
+    assert {s["certificate"] for name, s in streams.items() if name != "erp/parties"} == {None}
+
+
+def test_alerts_are_told_until_they_are_over(everywhere: Database) -> None:
+    operator = client_with(app_on(everywhere), everywhere, "operator")
+    with everywhere.write() as conn:
+        alerts.open_(conn, "count-drop", "erp", "parties", "fewer", "Look there.")
+        alerts.open_(conn, "auth", "chat", "", "refused")
+        alerts.close(conn, "auth", "chat")
+    document = _get(operator, "/alerts")
+    Alerts.model_validate(document)
+    (alert,) = document["items"]
+    assert (alert["kind"], alert["subject"], alert["hint"]) == (
+        "count-drop",
+        "parties",
+        "Look there.",
+    )
+    streams = {s["stream"]: s["status"] for s in _get(operator, "/streams")["items"]}
+    assert streams["parties"] == "red"

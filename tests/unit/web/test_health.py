@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import text
 
+from hub.store import alerts, certificates, leases
+from hub.store.certificates import Certificate
 from hub.store.db import Database
 from tests.unit.web.conftest import ClientOf, app_on
 
@@ -39,6 +43,28 @@ def test_metrics_say_what_waits(everywhere: Database) -> None:
         "conduit_customers 4.0",
         'conduit_connection_state{connection="chat",state="auth_failed"} 1.0',
         'conduit_connection_state{connection="erp",state="ok"} 1.0',
+    ):
+        assert line in told
+
+
+def test_metrics_tell_the_certificates_and_alerts(everywhere: Database) -> None:
+    now = leases.now()
+    found = Certificate(
+        connection="erp", stream="parties", method="survey", source_count=12, hub_count=11,
+        missing=1, stale=0, extra=0, repaired=2, complete=False, note="", began_at=now,
+        checked_at=now - timedelta(hours=2), valid_until=now,
+    )  # fmt: skip
+    with everywhere.write() as conn:
+        certificates.add(conn, found)
+        alerts.open_(conn, "auth", "chat", "", "refused")
+    told = app_on(everywhere).test_client().get("/metrics").text
+    stream = 'connection="erp",stream="parties"'
+    for line in (
+        f'conduit_stream_status{{{stream},status="amber"}} 1.0',
+        f"conduit_certificate_missing{{{stream}}} 1.0",
+        f"conduit_certificate_complete{{{stream}}} 0.0",
+        f"conduit_certificate_age_seconds{{{stream}}} 72",
+        'conduit_alerts{kind="auth"} 1.0',
     ):
         assert line in told
 

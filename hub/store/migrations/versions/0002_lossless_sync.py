@@ -18,6 +18,16 @@ def _index_again(name: str, columns: list[str], states: str) -> None:
     op.create_index(name, "delivery", columns, sqlite_where=where, postgresql_where=where)
 
 
+STATES = "queued, retry, confirmed, unknown, dead, skipped"
+NEW_STATES = "queued, sending, retry, confirmed, unknown, looping, dead, skipped"
+
+
+def _explain_states(before: str, after: str) -> None:
+    """SQLite keeps no comments."""
+    if op.get_bind().dialect.name == "postgresql":
+        op.alter_column("delivery", "state", comment=after, existing_comment=before)
+
+
 def upgrade() -> None:
     op.create_table(
         "agreement",
@@ -98,17 +108,23 @@ def upgrade() -> None:
         sa.Column("source_count", sa.BigInteger(), nullable=False),
         sa.Column("hub_count", sa.BigInteger(), nullable=False),
         sa.Column(
-            "missing", sa.BigInteger(), nullable=False, comment="at the source, not in the hub"
+            "missing",
+            sa.BigInteger(),
+            nullable=False,
+            comment="at the source, still not in the hub",
         ),
-        sa.Column("stale", sa.BigInteger(), nullable=False, comment="newer at the source"),
+        sa.Column("stale", sa.BigInteger(), nullable=False, comment="still newer at the source"),
         sa.Column(
-            "extra", sa.BigInteger(), nullable=False, comment="in the hub, gone at the source"
+            "extra", sa.BigInteger(), nullable=False, comment="still in the hub, gone at the source"
         ),
-        sa.Column("repaired", sa.BigInteger(), nullable=False),
+        sa.Column("repaired", sa.BigInteger(), nullable=False, comment="gaps found and mended"),
         sa.Column("complete", sa.Boolean(), nullable=False, comment="nothing is left unrepaired"),
         sa.Column("note", sa.Text(), server_default="", nullable=False),
         sa.Column("began_at", Instant(), nullable=False),
         sa.Column("checked_at", Instant(), nullable=False),
+        sa.Column(
+            "valid_until", Instant(), nullable=False, comment="as fresh as the stream has to be"
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_certificate")),
     )
     op.create_index(
@@ -189,6 +205,7 @@ def upgrade() -> None:
             "ref", Key, nullable=False, comment="a record that a sync keeps alike with others"
         ),
         sa.Column("sync", sa.Text(), nullable=False),
+        sa.Column("subject", Key, nullable=False, comment="of the agreement it takes part in"),
         sa.Column(
             "base", sa.Text(), nullable=False, comment="JSON: path → value last taken into account"
         ),
@@ -201,12 +218,25 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("ref", "sync", name=op.f("pk_mirror")),
     )
+    op.create_index("ix_mirror_subject", "mirror", ["subject"], unique=False)
     op.create_table(
         "sighting",
         sa.Column("job_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("ref", Key, nullable=False, comment="seen at the source by a reconciliation"),
-        sa.Column("version", sa.Text(), nullable=False),
+        sa.Column("version", Key, nullable=False, comment="empty when the source does not tell"),
+        sa.Column(
+            "fetched", sa.Boolean(), nullable=False, comment="its content came since it was seen"
+        ),
         sa.PrimaryKeyConstraint("job_id", "ref", name=op.f("pk_sighting")),
+    )
+    op.add_column(
+        "checkpoint",
+        sa.Column(
+            "full_rows",
+            sa.BigInteger(),
+            nullable=True,
+            comment="rows of the read from the beginning under way",
+        ),
     )
     op.add_column(
         "delivery", sa.Column("cause_ref", Key, nullable=True, comment="the record behind it")
@@ -216,6 +246,23 @@ def upgrade() -> None:
         sa.Column(
             "sync", sa.Text(), nullable=True, comment="values are those agreed on when it is sent"
         ),
+    )
+    op.add_column(
+        "delivery",
+        sa.Column(
+            "under_way",
+            sa.Text(),
+            nullable=True,
+            comment="create or update, while it may be written already",
+        ),
+    )
+    op.create_index(
+        "ix_delivery_under_way",
+        "delivery",
+        ["connection", "stream"],
+        unique=False,
+        sqlite_where=sa.text("under_way IS NOT NULL"),
+        postgresql_where=sa.text("under_way IS NOT NULL"),
     )
     op.create_index("ix_delivery_cause_ref", "delivery", ["cause_ref"], unique=False)
     op.create_index("ix_delivery_external_id", "delivery", ["external_id", "done_at"], unique=False)
@@ -246,6 +293,14 @@ def upgrade() -> None:
         ),
     )
     op.create_index(
+        "ix_quarantine_inbox_id",
+        "quarantine",
+        ["inbox_id"],
+        unique=False,
+        sqlite_where=sa.text("inbox_id IS NOT NULL"),
+        postgresql_where=sa.text("inbox_id IS NOT NULL"),
+    )
+    op.create_index(
         "ix_raw_inbox_id",
         "raw",
         ["inbox_id"],
@@ -255,11 +310,19 @@ def upgrade() -> None:
     )
     _index_again("ix_delivery_due", ["lane", "id"], "'queued', 'retry', 'sending'")
     _index_again("ix_delivery_gave_up", ["state"], "'dead', 'unknown', 'looping'")
+    _explain_states(STATES, NEW_STATES)
 
 
 def downgrade() -> None:
+    _explain_states(NEW_STATES, STATES)
     _index_again("ix_delivery_due", ["lane", "id"], "'queued', 'retry'")
     _index_again("ix_delivery_gave_up", ["state"], "'dead', 'unknown'")
+    op.drop_index(
+        "ix_quarantine_inbox_id",
+        table_name="quarantine",
+        sqlite_where=sa.text("inbox_id IS NOT NULL"),
+        postgresql_where=sa.text("inbox_id IS NOT NULL"),
+    )
     op.drop_index(
         "ix_raw_inbox_id",
         table_name="raw",
@@ -276,9 +339,13 @@ def downgrade() -> None:
     op.drop_column("history", "inbox_id")
     op.drop_index("ix_delivery_external_id", table_name="delivery")
     op.drop_index("ix_delivery_cause_ref", table_name="delivery")
+    op.drop_index("ix_delivery_under_way", table_name="delivery")
+    op.drop_column("delivery", "under_way")
     op.drop_column("delivery", "sync")
     op.drop_column("delivery", "cause_ref")
+    op.drop_column("checkpoint", "full_rows")
     op.drop_table("sighting")
+    op.drop_index("ix_mirror_subject", table_name="mirror")
     op.drop_table("mirror")
     op.drop_index("ix_mapping_choice_stream", table_name="mapping_choice")
     op.drop_table("mapping_choice")

@@ -1,0 +1,37 @@
+"""City CRM webhooks: hex HMAC-SHA256 of ``<sent at>.<body>``; the whole row, or word of its end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import datetime
+
+from demo.city.crm.adapter import CrmConfig
+from demo.city.crm.server import SENT_AT, SIGNATURE, sign
+from hub.sdk import Deleted, Envelope, HookRequest, Item, Row, WebhookReceiver
+from hub.sdk.signing import header, verify_fresh, verify_hmac
+
+
+class CrmReceiver(WebhookReceiver[CrmConfig]):
+    def open(self, request: HookRequest) -> Envelope:
+        sent_at = header(request.headers, SENT_AT)
+        keys = [secret.get_secret_value().encode() for secret in self.config.webhook_secrets]
+        message = sent_at.encode() + b"." + request.body
+        verify_hmac(keys, message, header(request.headers, SIGNATURE))
+        verify_fresh(sent_at, request.received_at)
+        event = json.loads(request.body)
+        return Envelope([Item(request.body, event["event"], f"{event['stream']}/{event['id']}")])
+
+    def parse(self, body: bytes) -> Iterator[Row | Deleted]:
+        event = json.loads(body)
+        if event.get("deleted"):
+            yield Deleted(event["stream"], event["id"])
+        else:
+            yield Row(event["stream"], event["row"])
+
+    def sample(self, at: datetime) -> HookRequest:
+        event = {"event": "sample", "stream": "contacts", "id": "sample", "deleted": True}
+        body = json.dumps(event).encode()
+        secret = next(s.get_secret_value() for s in self.config.webhook_secrets)
+        headers = sign(secret, body, str(int(at.timestamp())))
+        return HookRequest("POST", headers, {}, body, at)

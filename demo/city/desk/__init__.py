@@ -1,0 +1,1 @@
+"""The city's help desk: idempotency keys, a feed of what was deleted, webhooks that only name."""

@@ -1,0 +1,1 @@
+"""Records of several systems kept alike, whoever edits them."""

@@ -1,0 +1,1 @@
+"""An adapter kept outside the checkout's own: an account a person signs in to (OAuth2)."""

@@ -1,0 +1,1 @@
+"""A vendor for tests: rows on a shelf, asked for over HTTP; a test says how it misbehaves."""
