@@ -113,6 +113,30 @@ def deliveries_skip(ids: tuple[int, ...]) -> None:
     out.print(f"{n} deliveries skipped", highlight=False)
 
 
+@deliveries.command("adopt")
+@click.argument("id_", metavar="ID", type=int)
+@click.argument("external_id")
+def deliveries_adopt(id_: int, external_id: str) -> None:
+    """Say which record over there is the copy, and queue the delivery again as its update."""
+    with opened() as hub, hub.database.write() as conn:
+        if not outbox.adopt(conn, id_, external_id):
+            raise ConfigError(f"there is no delivery {id_} that waits for that")
+        _note(conn, "adopt", "delivery", (id_,))
+    out.print("bound, and queued again", highlight=False)
+
+
+@deliveries.command("refetch")
+@click.argument("id_", metavar="ID", type=int)
+def deliveries_refetch(id_: int) -> None:
+    """Look at the vendor's copy anew, then queue the delivery again."""
+    with opened() as hub:
+        pipeline.refetch(hub, id_)
+        with hub.database.write() as conn:
+            n = outbox.replay(conn, [id_])
+            _note(conn, "refetch", "delivery", (id_,))
+    out.print(f"fetched; {n} deliveries queued again", highlight=False)
+
+
 @click.group("quarantine")
 def quarantine_() -> None:
     """Rows no mapping could use."""

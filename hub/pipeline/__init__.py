@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hub.pipeline.deliver import deliver
+from hub.pipeline.deliver import deliver, refetch
 from hub.pipeline.ingest import ingest
 from hub.pipeline.pull import lease_name as pull_lease
 from hub.pipeline.pull import pull
@@ -13,6 +13,7 @@ __all__ = [
     "ingest",
     "pull",
     "pull_lease",
+    "refetch",
     "remap",
     "replay_quarantine",
     "roll_back",

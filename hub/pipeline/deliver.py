@@ -362,6 +362,28 @@ def _refresh(hub: Hub, lane: Lane, live: Live, item: Delivery, external_id: str)
     absorb(hub, live, [Arrived(told, leases.now())], begin=rest)
 
 
+def refetch(hub: Hub, id_: int) -> None:
+    """Take in the vendor's copy of what a delivery writes, as it is now.
+
+    Raises:
+        ConfigError: there is no such delivery, no copy yet, or the vendor cannot be asked.
+    """
+    with hub.database.read() as conn:
+        row = outbox.get(conn, id_)
+        if row is None:
+            raise ConfigError(f"there is no delivery {id_}")
+        external_id = copy_of(conn, Ref.parse(row["subject"]), row["connection"], row["stream"])
+    live = hub.registry.get(row["connection"])
+    if external_id is None or not _can(live, "fetch"):
+        raise ConfigError(
+            f"there is no copy of {row['subject']} in {live.name} to fetch",
+            hint=f"If there is one, name it: hub deliveries adopt {id_} EXTERNAL_ID.",
+        )
+    raw = live.adapter.fetch(RecordRef(row["stream"], external_id))
+    told = Deleted(row["stream"], external_id) if raw is None else Row(row["stream"], raw)
+    absorb(hub, live, [Arrived(told, leases.now())])
+
+
 def _wait_for(hub: Hub, lane: Lane, item: Delivery, name: str) -> str:
     with hub.database.write() as conn:
         lane.hold(conn)

@@ -18,9 +18,11 @@ from typing import Any
 from sqlalchemy import Connection
 
 from hub.errors import (
+    ConfigError,
     CursorExpiredError,
     MappingError,
     RecordError,
+    RemoteError,
     RetryableError,
     UnsupportedError,
 )
@@ -28,7 +30,17 @@ from hub.pipeline.absorb import BATCH_MAX, Arrived, absorb, prepare
 from hub.pipeline.lane import Lane
 from hub.pipeline.pull import COUNT_DROP, advancing, arrived, in_batches, is_drop, prefetched
 from hub.registry import Hub, Live
-from hub.sdk import Adapter, Deleted, Page, RecordRef, Row, Sighting, Stream, Window, capabilities
+from hub.sdk import (
+    Adapter,
+    Deleted,
+    Page,
+    RecordRef,
+    Row,
+    Sighting,
+    Window,
+    capabilities,
+    pace,
+)
 from hub.store import alerts, certificates, checkpoints, connections, jobs, leases, records
 from hub.store.certificates import Certificate, Figures, Round
 from hub.store.jobs import Job
@@ -63,13 +75,12 @@ def begin(hub: Hub) -> None:
         usable = connections.usable(conn)
         rows = checkpoints.every(conn)
         loaded = {(row["connection"], row["stream"]) for row in rows if row["completed_at"]}
-        waiting = [
-            (live.name, stream)
-            for live in hub.registry.all().values()
-            if live.name in usable
-            for stream in comparable(live)
-            if (live.name, stream) in loaded and _is_due(conn, live, stream)
-        ]
+        waiting: list[tuple[str, str]] = []
+        for live in hub.registry.all().values():
+            with suppress(ConfigError):  # its own faults are told elsewhere
+                streams = comparable(live) if live.name in usable else []
+                found = loaded & {(live.name, stream) for stream in streams}
+                waiting += sorted(one for one in found if _is_due(conn, live, one[1]))
     if waiting:
         with hub.database.write() as conn:
             for connection, stream in waiting:
@@ -152,14 +163,14 @@ class Reconciliation:
 
     def __init__(self, hub: Hub, lane: Lane, live: Live, job: Job) -> None:
         self.hub, self.lane, self.live, self.job = hub, lane, live, job
-        self.stream: Stream = live.streams[job.stream]
+        self._name = f"{live.name}/{job.stream}"
         self.methods = methods(type(live.adapter))
-        if not self.methods:
-            raise UnsupportedError(f"{live.name} cannot be compared with its source")
+        if not self.methods or job.stream not in live.streams:
+            raise UnsupportedError(f"{self._name} cannot be compared with its source")
+        self.stream, self.spec = live.streams[job.stream], live.mapping(job.stream)
         self.now = Progress.of(job, self.methods[0])
         self.round = Round(job.id, job.connection, job.stream, self.now.began_at)
         self.can_fetch = "fetch" in capabilities(type(live.adapter))
-        self._name = f"{live.name}/{job.stream}"
 
     # Looking at the source
 
@@ -235,16 +246,17 @@ class Reconciliation:
 
     def _seen(self, arrived: Arrived) -> Iterator[Sighting]:
         if isinstance(arrived.row, Row):
-            spec = self.live.mappings[self.stream.name]
+            raw = arrived.row.raw
             with suppress(MappingError):  # it goes into quarantine
-                yield Sighting(spec.external_id(arrived.row.raw), spec.raw_version(arrived.row.raw))
+                yield Sighting(self.spec.external_id(raw), self.spec.raw_version(raw))
 
     # Mending
 
     def mend_urgent(self) -> None:
         """Fetch what belongs to customers with an open request."""
         if self.can_fetch:
-            self._mend(REST, urgent=True)
+            with pace.urgent():  # of a daily budget, a part is kept for them
+                self._mend(REST, urgent=True)
             return
         found = self._figures()
         differs = found.missing or found.stale
@@ -303,15 +315,19 @@ class Reconciliation:
                 break
             one = RecordRef(self.stream.name, ref.removeprefix(self.round.prefix))
             began = leases.now()
-            fetched.last = ref
             try:
                 raw = self.live.adapter.fetch(one)
             except RecordError as exc:  # it stays a gap; its neighbours go on
                 log.warning("record cannot be fetched", extra={"ref": ref, "fault": str(exc)})
-                continue
-            row = Row(one.stream, raw) if raw is not None else Deleted(one.stream, one.id)
-            fetched.refs.append(ref)
-            fetched.came.append(Arrived(row, began))
+            except RemoteError:
+                if not fetched.last:
+                    raise
+                break  # what came is kept first; then it is met again
+            else:
+                row = Row(one.stream, raw) if raw is not None else Deleted(one.stream, one.id)
+                fetched.refs.append(ref)
+                fetched.came.append(Arrived(row, began))
+            fetched.last = ref
         return fetched
 
     def _believed(self, refs: Sequence[str]) -> Fetched:

@@ -65,6 +65,7 @@ def advance(conn: Connection, connection: str, stream: str, cursor: str, rows: i
         rows=checkpoint.c.rows + rows,
         full_rows=checkpoint.c.full_rows + rows,  # null stays null: it began at a checkpoint
         advanced_at=leases.now(),
+        failures=0,  # those in a row: it got on
     )
 
 

@@ -25,7 +25,7 @@ from hub.errors import HubError
 from hub.pipeline import due, jobs, reconcile
 from hub.pipeline.lane import LEASE_S, leased
 from hub.registry import Hub, open_hub
-from hub.sdk import HookRequest
+from hub.sdk import HookRequest, Http
 from hub.store import alerts, certificates, connections, credentials, inbox, schema
 from hub.store import jobs as store_jobs
 from tests.city import City
@@ -250,6 +250,7 @@ class World:
         """Nothing goes wrong any more, and whoever was shut out is let in again."""
         for site in self.city.sites:
             site.faults.clear()
+        self.city.clock.wait(max(site.ledger.lag_s for site in self.city.sites))
         self.process.kind = ""
         with self.hub.database.read() as conn:
             shut = [row["name"] for row in connections.overview(conn) if row["state"] != "ok"]
@@ -262,7 +263,7 @@ class World:
         with self.hub.database.write() as conn:
             connections.set_state(conn, connection, "ok")
         if connection == "erp":
-            tokens = live.adapter.grants.renew(live.adapter.http, None)
+            tokens = live.adapter.grants.renew(Http(live.config.url), None)
             with self.hub.database.write() as conn:
                 vault = self.hub.registry.vault
                 credentials.replace_all(conn, vault, connection, tokens)

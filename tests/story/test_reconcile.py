@@ -6,22 +6,27 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import Result
 from sqlalchemy import event, text
 
 from adapters.demo.account import Account
+from adapters.demo.account import account as demo_account
 from adapters.demo.adapter import DemoAdapter
 from hub.errors import LeaseLostError, RetryableError
 from hub.pipeline import due, jobs
 from hub.pipeline.lane import Lane, leased
 from hub.registry import Hub
 from hub.sdk import Adapter, Page, RecordRef, Sighting, Stream, Survey, Tally, Window, tally_digest
+from hub.settings import settings
 from hub.store import alerts, certificates, checkpoints, leases
 from hub.store import jobs as store_jobs
 from hub.store.certificates import Certificate, StreamState
 from tests.story.helpers import account, demo, pull, reconcile, scalar
+from tests.story.test_cli import Cli
 
 Open = Callable[..., Hub]
 DAYS = 24 * 3600
@@ -519,3 +524,57 @@ def test_a_reconciliation_without_its_lease_writes_nothing(hub: Hub) -> None:
     with pytest.raises(LeaseLostError):
         jobs.run(hub, Lane(slept), id_)
     assert scalar(hub, "SELECT count(*) FROM sighting") == 0
+
+
+# In a terminal
+
+
+@pytest.fixture
+def cli(own_settings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cli]:
+    monkeypatch.setenv("HUB_STATE_DIR", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "200")
+    given = demo(sample=30)
+    lines = "\n".join(f"{name} = {json.dumps(value)}" for name, value in given.items())
+    own_settings.write_text(f"[connections.crm]\n{lines}\n")
+    program = Cli(own_settings)
+    program("apply")
+    program.account = demo_account(given["account"])
+    yield program
+    settings.cache_clear()
+
+
+def told(done: Result) -> dict[str, dict[str, Any]]:
+    return {row["stream"]: row for row in json.loads(done.stdout)}
+
+
+def test_a_person_reconciles_and_sees_what_is_green(cli: Cli) -> None:
+    assert "first load" in cli.refuses("reconcile", "crm", "customers")
+    cli("pull", "crm")
+    found = cli("reconcile", "--json")
+    assert found.exit_code == 0
+    assert {name: row["status"] for name, row in told(found).items()} == dict.fromkeys(
+        ("customers", "orders", "tickets", "messages"), "green"
+    )
+    status = json.loads(cli("status", "--json").stdout)
+    assert {row["status"] for row in status["streams"]} == {"green"}
+    assert "4 of 4 streams are certified" in cli("doctor").stdout
+    assert "green" in cli("status").stdout
+
+
+def test_a_person_decides_about_a_count_drop(cli: Cli) -> None:
+    cli("pull", "crm")
+    for n in range(25):
+        cli.account.remove("orders", f"O{n:04d}")
+    found = cli("reconcile", "crm", "orders", "--json")
+    assert found.exit_code == 1
+    assert (told(found)["orders"]["status"], told(found)["orders"]["extra"]) == ("red", 25)
+    assert "--accept-drop" in cli("status").stdout
+    assert "hub reconcile crm orders" in cli.refuses("doctor")
+    accepted = cli("reconcile", "crm", "orders", "--accept-drop", "--json")
+    assert (accepted.exit_code, told(accepted)["orders"]["repaired"]) == (0, 25)
+    assert cli("doctor").exit_code == 0
+
+
+def test_a_person_who_names_no_stream_or_a_wrong_one_is_told(cli: Cli) -> None:
+    assert "Name the stream" in cli.refuses("reconcile", "crm", "--accept-drop")
+    assert "Known: customers" in cli.refuses("reconcile", "crm", "things")

@@ -2,10 +2,10 @@
 
 ``GET /parties?changed_from&changed_to&id_above&offset&limit`` lists by time of change and then by
 id, whole seconds, never further than the cap: beyond it, 400. ``?reference``, ``?email`` and
-``?phone`` ask the database. ``GET /parties/list`` names every id with its stamp. Orders are the
+``?phone`` ask the database. ``GET /parties/list`` names every id with its version. Orders are the
 same, but cannot be listed: ``GET /orders/days`` counts them by day, with a digest.
 
-There are no idempotency keys and no versions to guard a write. What is saved is tidied up. What is
+There are no idempotency keys, and versions do not guard a write. What is saved is tidied up. What is
 deleted stays, as not ``active``. ``POST /oauth/token`` gives an access token for an hour and a
 refresh token for one use; a second use of one ends them all.
 """
@@ -81,7 +81,7 @@ class Erp(Site):
         by_day: dict[date, list[Sighting]] = defaultdict(list)
         for row in self.ledger.rows("orders"):
             day = datetime.fromisoformat(row["created_at"]).date()
-            by_day[day].append(Sighting(row["id"], row["changed_at"]))
+            by_day[day].append(Sighting(row["id"], f"{row['version']:020d}"))
         found = [
             {"day": day.isoformat(), "count": len(seen), "digest": tally_digest(seen)}
             for day, seen in sorted(by_day.items())

@@ -59,8 +59,9 @@ def test_metrics_tell_the_certificates_and_alerts(everywhere: Database) -> None:
         alerts.open_(conn, "auth", "chat", "", "refused")
     told = app_on(everywhere).test_client().get("/metrics").text
     stream = 'connection="erp",stream="parties"'
+    amber = 'connection="erp",status="amber",stream="parties"'
     for line in (
-        f'conduit_stream_status{{{stream},status="amber"}} 1.0',
+        f"conduit_stream_status{{{amber}}} 1.0",
         f"conduit_certificate_missing{{{stream}}} 1.0",
         f"conduit_certificate_complete{{{stream}}} 0.0",
         f"conduit_certificate_age_seconds{{{stream}}} 72",
