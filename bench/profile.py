@@ -42,7 +42,7 @@ def show(rows: Sequence[figures.Row]) -> None:
 
 def _size(database: str, size: int, seconds: float, rounds: int) -> Iterator[dict[str, Any]]:
     with crm(database, size) as (site, _):
-        pull(site)
+        pull(site, "--full")
         figures.say(f"profile, {database}, {size:,} rows loaded")
         with site.hub() as hub, hub.database.write() as conn:
             token = accounts.create_token(conn, "bench", "agent")

@@ -74,12 +74,12 @@ def answers() -> bool:
 
 
 @contextmanager
-def site(database: str, connections: dict[str, dict[str, Any]]) -> Iterator[Site]:
+def site(kind: str, connections: dict[str, dict[str, Any]]) -> Iterator[Site]:
     """A new installation with these connections on a new database, dropped at the end."""
     with tempfile.TemporaryDirectory(prefix="conduit-bench-") as name:
         folder = Path(name)
         _register_adapter(folder)
-        with _database(database, folder) as url:
+        with database(kind, folder) as url:
             given = {
                 "state_dir": str(folder),
                 "database_url": url,
@@ -103,7 +103,8 @@ def _register_adapter(folder: Path) -> None:
 
 
 @contextmanager
-def _database(kind: str, folder: Path) -> Iterator[str]:
+def database(kind: str, folder: Path) -> Iterator[str]:
+    """The address of a new database, dropped at the end."""
     if kind == "sqlite":
         yield f"sqlite:///{folder}/hub.db"
         return

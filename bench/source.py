@@ -1,8 +1,8 @@
 """The CRM to pull from, a process of its own: ``GET /contacts?since=INSTANT&limit=N``.
 
 It answers with the contacts updated after the instant, the longest unchanged first, and with
-``next``, the instant to ask from for more; null is the end. ``python -m bench.source ROWS`` prints its port. ``POST /change`` makes a new edition, in which one
-row in ``CHANGED_EVERY`` differs.
+``next``, the instant to ask from for more; null is the end. ``python -m bench.source ROWS`` prints
+its port. ``POST /change`` makes a new edition, in which one row in ``CHANGED_EVERY`` differs.
 """
 
 from __future__ import annotations

@@ -62,6 +62,10 @@ class City:
     def sites(self) -> tuple[Site, ...]:
         return self.crm, self.erp, self.desk
 
+    def site(self, name: str) -> Site:
+        """The vendor of that name."""
+        return next(site for site in self.sites if site.name == name)
+
     def connections(self, *, page_size: int = 100) -> dict[str, dict[str, Any]]:
         """What settings.toml would say."""
         given = {

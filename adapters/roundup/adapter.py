@@ -70,7 +70,7 @@ class RoundupAdapter(Adapter[RoundupConfig]):
 
     looks_up = True
     streams = (
-        Stream("users"),
+        Stream("users", writable=True),
         Stream("agents", every_s=600),
         Stream("issues", writable=True),
         Stream("messages", writable=True),
@@ -124,6 +124,8 @@ class RoundupAdapter(Adapter[RoundupConfig]):
 
     def push(self, stream: Stream, change: Change) -> Receipt:
         values = dict(change.values)
+        if stream.name == "users":
+            return self._save_user(change, values)
         if stream.name == "messages":
             return self._add_message(change, values)
         text = values.pop("message", None)
@@ -131,6 +133,29 @@ class RoundupAdapter(Adapter[RoundupConfig]):
             return self._create_issue(change, values, text or values.get("title") or "-")
         self.tracker.change_issue(change.id, values, version=change.version)
         return Receipt(id=change.id)
+
+    def find(self, stream: Stream, values: Raw) -> list[Raw]:
+        if stream.name != "users":
+            return []
+        rows = {
+            row["id"]: row
+            for name in ("address", "phone")
+            if values.get(name)
+            for row in self.tracker.items("user", {f"{name}:": values[name]})  # with ":" exactly
+        }
+        return self._complete("users", list(rows.values()), self._agents())
+
+    def _save_user(self, change: Change, values: Raw) -> Receipt:
+        """A customer's account; a new one is found again by its name after a lost answer."""
+        if change.id is not None:
+            self.tracker.change_user(change.id, values, version=change.version)
+            return Receipt(id=change.id)
+        name = change.marker or change.key
+        found = self.tracker.items("user", {"username:": name})
+        if found:
+            return Receipt(id=found[0]["id"])
+        roles = ",".join(self.config.customer_roles)
+        return Receipt(id=self.tracker.create("user", {"username": name, "roles": roles, **values}))
 
     def _create_issue(self, change: Change, values: Raw, text: str) -> Receipt:
         """An issue begins with a message, by whose id it is found again after a lost answer."""

@@ -80,17 +80,32 @@ class Tracker:
         Raises:
             ConflictError: it is newer than ``version``, or was changed in this moment.
         """
-        asked = {"@fields": "nosy,messages,activity"}
-        item = self._http.get(f"/issue/{id_}", params=asked)["data"]
+        item = self._item("issue", id_, "nosy,messages,activity", version)
         now = item["attributes"]
-        if version and now["activity"] > version:
-            raise ConflictError(f"issue {id_} was changed meanwhile")
         added = {"nosy": values.get("nosy"), "messages": message}
         wanted = {name: value for name, value in values.items() if name != "nosy"}
         for name, id_added in added.items():
             known = [one["id"] for one in now[name]]
             if id_added and id_added not in known:
                 wanted[name] = [*known, id_added]
-        if wanted:
+        self._patch("issue", item, wanted)
+
+    def change_user(self, id_: str, values: Mapping[str, Any], *, version: str = "") -> None:
+        """Set values.
+
+        Raises:
+            ConflictError: it is newer than ``version``, or was changed in this moment.
+        """
+        self._patch("user", self._item("user", id_, "activity", version), values)
+
+    def _item(self, class_: str, id_: str, fields: str, version: str) -> Raw:
+        asked = {"@fields": fields}
+        item: Raw = self._http.get(f"/{class_}/{id_}", params=asked)["data"]
+        if version and item["attributes"]["activity"] > version:
+            raise ConflictError(f"{class_} {id_} was changed meanwhile")
+        return item
+
+    def _patch(self, class_: str, item: Raw, values: Mapping[str, Any]) -> None:
+        if values:
             headers = {"If-Match": item["@etag"]}  # 412 when somebody was faster
-            self._http.json("PATCH", f"/issue/{id_}", json=wanted, headers=headers)
+            self._http.json("PATCH", f"/{class_}/{item['id']}", json=values, headers=headers)

@@ -126,6 +126,12 @@ class TrytonAdapter(Adapter[TrytonConfig]):
     def fetch(self, ref: RecordRef) -> Raw | None:
         return next(iter(self._search(ref.stream, [["id", "=", int(ref.id)]], size=1)), None)
 
+    def find(self, stream: Stream, values: Raw) -> list[Raw]:
+        told = [point["value"] for point in values.get("contact_points") or ()]
+        anyone = [["contact_mechanisms.value", "=", value] for value in told]
+        size = self.config.page_size
+        return self._search(stream.name, [["OR", *anyone]], size=size) if anyone else []
+
     def push(self, stream: Stream, change: Change) -> Receipt:
         values = dict(change.values)
         contacts = _contacts(values.pop("contact_points", None) or ())

@@ -16,7 +16,7 @@ class BenchConfig(ConnectionConfig):
 
 
 class BenchAdapter(Adapter[BenchConfig]):
-    """One CRM of ``bench.source``; without a cursor a pull reads all of it, with one what changed since."""
+    """One CRM of ``bench.source``: all of it without a cursor, with one what changed since."""
 
     streams = (Stream("contacts"),)
 

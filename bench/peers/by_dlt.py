@@ -1,21 +1,21 @@
-"""Dlt loads the contacts into PostgreSQL: ``python by_dlt.py SOURCE DATABASE FOLDER`` prints JSON.
+"""dlt loads the contacts: ``python -m bench.peers.by_dlt SOURCE DATABASE FOLDER`` prints JSON.
 
 Its rest_api source, written as its manual says; merged by primary key, nested values kept as JSON.
-It runs in an environment of its own and so imports nothing of ours but ``measuring``.
+It runs in an environment of its own, where nothing of the hub can be imported.
 """
 
 from __future__ import annotations
 
 import getpass
 import json
-import os
 import sys
 from typing import Any
 from urllib.parse import urlsplit
 
 import dlt
 from dlt.sources.rest_api import rest_api_source
-from measuring import Measured
+
+from bench.measuring import Measured
 
 SOURCE = {
     "client": {"base_url": ""},
@@ -41,8 +41,6 @@ SOURCE = {
 
 def main() -> None:
     address, database, folder = sys.argv[1:]
-    os.environ["RUNTIME__DLTHUB_TELEMETRY"] = "false"
-    os.environ["RUNTIME__LOG_LEVEL"] = "ERROR"
     source = rest_api_source({**SOURCE, "client": {"base_url": address}})
     pipeline = dlt.pipeline(
         "bench",
@@ -50,9 +48,9 @@ def main() -> None:
         destination=dlt.destinations.postgres(_credentials(database)),
         dataset_name="by_dlt",
     )
-    with Measured() as told:
+    with Measured() as run:
         pipeline.run(source).raise_on_failed_jobs()
-    print(json.dumps(told.as_json()))
+    print(json.dumps(run.told()))
 
 
 def _credentials(database: str) -> dict[str, Any]:

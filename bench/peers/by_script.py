@@ -1,6 +1,7 @@
-"""The least one can do: requests, pydantic and COPY; ``python by_script.py SOURCE DATABASE``.
+"""The least one can do: requests, pydantic and COPY.
 
-It keeps no cursor, no history and no customers, and copies everything again each time.
+``python -m bench.peers.by_script SOURCE DATABASE`` prints JSON. It keeps no cursor, no
+history and no customers, and copies everything again each time.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import psycopg
 import requests
 from pydantic import BaseModel
 
-from bench.peers.measuring import Measured
+from bench.measuring import Measured
 
 TABLE = """CREATE TABLE IF NOT EXISTS contact (
     id text PRIMARY KEY, name text, phone text, email text, company text, title text, owner text,
@@ -48,14 +49,14 @@ class Contact(BaseModel):
 
 def main() -> None:
     address, database = sys.argv[1:]
-    with requests.Session() as session, psycopg.connect(database) as conn, Measured() as told:
+    with requests.Session() as session, psycopg.connect(database) as conn, Measured() as run:
         conn.execute(TABLE)
         conn.execute("TRUNCATE contact")
         with conn.cursor().copy("COPY contact FROM STDIN") as copy:
             for item in _items(session, address):
                 copy.write_row(Contact.model_validate(item).row())
         conn.commit()
-    print(json.dumps(told.as_json()))
+    print(json.dumps(run.told()))
 
 
 def _items(session: requests.Session, address: str) -> Iterator[dict[str, Any]]:

@@ -22,6 +22,7 @@ FAULTS: Mapping[str, str] = {
     "added": "a row gets a field nobody knows",
     "retyped": "a row writes its values as other types",
     "renamed": "a row calls its name by another name",
+    "nested": "a row has its phone inside an object",
     "rewritten": "what is saved is tidied up: trimmed, upper case",
     "cursors_lost": "a cursor is not known any more",
     "grant_lost": "tokens were renewed, and the new ones never arrive",

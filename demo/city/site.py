@@ -28,6 +28,7 @@ Route = tuple[str, str, Callable[..., Any]]
 
 READS = frozenset({"GET", "HEAD"})
 PAGE = "<!doctype html><title>Maintenance</title><p>We are back soon."
+SHAPES = ("added", "retyped", "renamed", "nested")
 DROPS = 4
 DROP_S = 45.0
 
@@ -110,7 +111,7 @@ class Site:
     def _kept(self, stream: str, values: Row, id_: str) -> Row:
         kept = self.tidy(stream, values)
         had = self.ledger.row(stream, id_) or {}
-        shape = [name for name in ("added", "retyped", "renamed") if self.faults.strikes(name)]
+        shape = [name for name in SHAPES if self.faults.strikes(name)]
         return {**kept, "shape": shape or had.get("shape", [])}
 
     # Webhooks
@@ -241,6 +242,8 @@ def shown(row: Row) -> Row:
         told |= {n: int(v) for n, v in told.items() if isinstance(v, str) and _number(v)}
     if "renamed" in shape and "name" in told:
         told["full_name"] = told.pop("name")
+    if "nested" in shape and "phone" in told:
+        told["phone"] = {"number": told["phone"]}
     return told
 
 

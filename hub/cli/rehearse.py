@@ -141,7 +141,16 @@ def _faults(what: str, groups: Groups) -> None:
 
 
 def _change(sample: dict[str, Any]) -> str:
-    return f"{sample['ref']}: {sample['before']!r} → {sample['after']!r}"
+    return f"{sample['ref']}: {_turn(sample['before'], sample['after'])}"
+
+
+def _turn(was: Any, now: Any) -> str:
+    """What was, and what would be; of lists only what goes and what comes."""
+    if isinstance(was, list) and isinstance(now, list):
+        gone, new = [x for x in was if x not in now], [x for x in now if x not in was]
+        if gone or new:  # else only their order differs
+            was, now = gone, new
+    return f"{was!r} → {now!r}"
 
 
 def _mended(sample: dict[str, Any]) -> str:
@@ -149,7 +158,7 @@ def _mended(sample: dict[str, Any]) -> str:
 
 
 def _profile(sample: dict[str, Any]) -> str:
-    changes = (f"{name}: {was!r} → {now!r}" for name, (was, now) in sample["changes"].items())
+    changes = (f"{name}: {_turn(was, now)}" for name, (was, now) in sample["changes"].items())
     return f"{sample['name']} {sample['customer']}: {'; '.join(changes)}"
 
 

@@ -26,7 +26,17 @@ from hub.errors import ConfigError, HubError
 from hub.pipeline import listen
 from hub.registry import Hub, apply, check_settings
 from hub.settings import Settings, settings
-from hub.store import alerts, certificates, connections, inbox, outbox, quarantine, read, records
+from hub.store import (
+    alerts,
+    budget,
+    certificates,
+    connections,
+    inbox,
+    outbox,
+    quarantine,
+    read,
+    records,
+)
 from hub.store.migrate import is_current, migrate
 
 RESTART_S = 1.0
@@ -96,6 +106,7 @@ def status(*, as_json: bool) -> None:
                 for row in certificates.streams(conn)
             ],
             "alerts": alerts.every(conn),
+            "budgets": budget.overview(conn, _limits(hub)),
             "inbox": _counts(inbox.counts(conn)),
             "deliveries": _counts(outbox.counts(conn)),
             "quarantine": [
@@ -114,7 +125,7 @@ def status(*, as_json: bool) -> None:
     if found["alerts"]:
         out.print("[bold]alerts[/bold]")
         show(found["alerts"], ("opened_at", "kind", "message", "hint"), as_json=False)
-    for queue in ("inbox", "deliveries", "quarantine"):
+    for queue in ("budgets", "inbox", "deliveries", "quarantine"):
         if found[queue]:
             out.print(f"[bold]{queue}[/bold]")
             show(found[queue], tuple(found[queue][0]), as_json=False)
@@ -122,6 +133,10 @@ def status(*, as_json: bool) -> None:
 
 def _certified(certificate: dict[str, Any] | None) -> datetime | None:
     return certificate["checked_at"] if certificate and certificate["complete"] else None
+
+
+def _limits(hub: Hub) -> dict[str, budget.Limits]:
+    return {name: live.limits for name, live in hub.registry.all().items()}
 
 
 def _counts(counts: dict[tuple[str, str], int]) -> list[dict[str, Any]]:
@@ -172,6 +187,7 @@ def _findings_in(hub: Hub) -> Iterator[dict[str, Any]]:
             said = f"connection {row['name']} is {row['state']}: {row['reason']}".rstrip(": ")
             yield _finding(said, ok=fine, hint=f"Run: hub check {row['name']}")
         yield from _stream_findings(conn)
+        yield from _budget_findings(hub, conn)
         dead = sum(n for (_, s), n in outbox.counts(conn).items() if s in ("dead", "unknown"))
         yield _finding(f"{dead} deliveries gave up", ok=not dead, hint="Run: hub deliveries list")
         held = sum(quarantine.count(conn).values())
@@ -195,6 +211,16 @@ def _stream_findings(conn: Connection) -> Iterator[dict[str, Any]]:
             yield _finding(f"stream {name}: {row.reason}", ok=False, hint=hint)
     green = sum(row.status == certificates.GREEN for row in every)
     yield _finding(f"{green} of {len(every)} streams are certified to be complete", ok=True)
+
+
+def _budget_findings(hub: Hub, conn: Connection) -> Iterator[dict[str, Any]]:
+    """Connections with a budget for the day: how much is left, and for whom."""
+    for row in budget.overview(conn, _limits(hub)):
+        if per_day := row["per_day"]:
+            left = per_day - row["spent_today"]
+            words = f"{row['connection']}: {left} of today's {per_day} calls are left"
+            hint = "The rest is kept for customers with an open request, until midnight UTC."
+            yield _finding(words, ok=left > per_day * budget.KEPT, hint=hint)
 
 
 def _finding(what: str, *, ok: bool, hint: str = "") -> dict[str, Any]:

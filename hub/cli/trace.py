@@ -123,12 +123,15 @@ def _of_delivery(sent: Sent) -> Iterator[Step]:
     for made in sent.tries:
         fact = f"{sent.id} {made.outcome} in {made.took_ms} ms {made.error}".rstrip()
         yield Step(made.at, "attempt", fact)
-    if sent.done_at and sent.external_id and sent.state == "confirmed":
-        place = f"{sent.connection}/{sent.stream}/{sent.external_id}"
-        yield Step(sent.done_at, "receipt", f"{sent.id} is {place}")
-    elif sent.done_at:
-        fact = f"{sent.id} {sent.state}: {sent.error} {sent.hint}".rstrip(": ")
-        yield Step(sent.done_at, "receipt", fact)
+    if sent.done_at:
+        at = max([sent.done_at, *(made.at for made in sent.tries)])  # its last attempt led to it
+        yield Step(at, "receipt", f"{sent.id} {_end_of(sent)}")
+
+
+def _end_of(sent: Sent) -> str:
+    if sent.state == "confirmed" and sent.external_id:
+        return f"is {sent.connection}/{sent.stream}/{sent.external_id}"
+    return f"{sent.state}: {sent.error} {sent.hint}".rstrip(": ")
 
 
 COMMANDS: tuple[click.Command, ...] = (trace_,)

@@ -13,7 +13,7 @@ import yaml
 
 from hub.mapping.entries import needed, only_keys, text_of
 from hub.mapping.fields import NO_EXPRESSION, Compiler, Field, built
-from hub.mapping.paths import Expression, Scope
+from hub.mapping.paths import Expression, Scope, blank
 from hub.mapping.read import Cut, Plan, row_of
 from hub.mapping.shapes import KIND, Shape, shapes
 from hub.mapping.source import Faults, Node, closest, merge, parse, plain
@@ -21,12 +21,15 @@ from hub.mapping.write import Push, PushCompiler
 from hub.models import KINDS, PARTY_KINDS
 
 _CUT_KEYS = ("to", "key", "version", "occurred_at", "fields")
-_KEYS = ("from", *_CUT_KEYS, "also", "match", "push")
+_KEYS = ("from", *_CUT_KEYS, "gone", "also", "match", "push")
 _ALSO_KEYS = ("stream", "each", *_CUT_KEYS)
 
 _FROM = re.compile(r"[a-z][a-z0-9_]*/([\w.-]+)")
 _OF_THE_HUB = frozenset({"ref", "version", "occurred_at", "extra"})
 """What every record has and ``fields:`` may not give: it has its own place in a mapping."""
+
+_NOT_GONE = frozenset({"0", "false", "no", "n"})
+"""Text by which a vendor says no to "is it deleted?"; so do nothing, false and zero."""
 
 _CONTACT_TYPES = (
     "phone", "email", "website", "fax", "tax_id", "unionid", "member_no", "username",
@@ -48,6 +51,7 @@ class Mapping:
         match: canonical fields a record is looked up by before one is created.
         writable: canonical fields that may be pushed.
         pushed: the canonical paths of them that ``push:`` names.
+        gone: what of a row says that it was deleted at the source.
     """
 
     source: str
@@ -61,6 +65,7 @@ class Mapping:
     main: Cut = field(repr=False)
     also: tuple[Cut, ...] = field(repr=False)
     pushes: tuple[Push, ...] = field(repr=False)
+    gone: Expression | None = field(default=None, repr=False)
 
     @property
     def pushed(self) -> tuple[str, ...]:
@@ -82,6 +87,20 @@ class Mapping:
         """
         row = row_of(raw)
         return self.main.version_of(row.raw, row)
+
+    def is_gone(self, raw: Any) -> bool:
+        """Whether the row itself says that it was deleted.
+
+        Raises:
+            MappingError: what it says cannot be read.
+        """
+        if self.gone is None:
+            return False
+        row = row_of(raw)
+        said = self.gone.read(row.raw, row)
+        if isinstance(said, str):
+            return not blank(said) and said.strip().lower() not in _NOT_GONE
+        return bool(said)
 
 
 def load(text: str, *, name: str, overlay: str | None = None, overlay_name: str = "") -> Mapping:
@@ -113,6 +132,7 @@ class _SpecCompiler:
         stream = source.partition("/")[2]
         owners, fields = self._owners(spec.get("fields"))
         also = self._also()
+        gone = self._compiler(spec).gone()
         main = self._compiler(spec).main(fields, stream)
         known = {n: s for plan in main.plans.values() for n, s in shapes(plan.model).items()}
         pushes = self._pushes(known) if known else ()
@@ -128,6 +148,7 @@ class _SpecCompiler:
             main=main,
             also=also,
             pushes=pushes,
+            gone=gone,
         )
 
     def _compiler(self, node: Node) -> _CutCompiler:
@@ -205,6 +226,11 @@ class _CutCompiler:
             plan = self._plan(kind, of, Scope(names, names), cut)
             plans[kind] = replace(plan, named=frozenset(self._named | names))
         return replace(cut, plans=plans)
+
+    def gone(self) -> Expression | None:
+        """What says that the row was deleted."""
+        node = self._node.get("gone")
+        return self._entries.expression(node, self._scope) if node else None
 
     def further(self) -> Cut:
         """A record of ``also:``."""

@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Container
 from functools import cache, lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import phonenumbers
@@ -44,7 +45,7 @@ def identifier_value(type_: str, value: str, region: str = "CN") -> str | None:
     Phones become E.164, a known extension behind ``;ext=``; mail addresses lower case without
     ``+tag``; a 统一社会信用代码 (GB 32100-2015) must have a right check digit.
     """
-    value = unicodedata.normalize("NFKC", value).strip()
+    value = _folded(value)
     if type_ in ("phone", "fax"):
         return _phone(value, region)
     if type_ == "email":
@@ -52,6 +53,11 @@ def identifier_value(type_: str, value: str, region: str = "CN") -> str | None:
     if type_ == "tax_id":
         return _tax_id(value, region)
     return value or None
+
+
+def _folded(text: str) -> str:
+    """Full width as half width, and so on, without white space round it."""
+    return (text if text.isascii() else unicodedata.normalize("NFKC", text)).strip()
 
 
 def is_blocked(type_: str, value: str) -> bool:
@@ -110,8 +116,19 @@ def _email(value: str) -> str | None:
     return f"{local.partition('+')[0] or local}@{known}".lower() if known else None
 
 
-@lru_cache(maxsize=RECENT)
+_PLAIN_DOMAIN = re.compile(r"(?:[a-z0-9]+(?:-[a-z0-9]+)*\.)+([a-z]+)", re.IGNORECASE)
+_LABEL_MAX = 63
+
+
 def _mail_domain(domain: str) -> str | None:
+    plain = len(domain) <= _LABEL_MAX and _PLAIN_DOMAIN.fullmatch(domain)
+    if plain and domain.isascii():  # only its last part can be forbidden
+        return domain if _known_domain(f"a.{plain[1]}") else None
+    return _known_domain(domain)
+
+
+@lru_cache(maxsize=RECENT)
+def _known_domain(domain: str) -> str | None:
     found = _valid_email(f"a@{domain}")
     return found[1] if found else None
 
@@ -144,10 +161,11 @@ def _spelled(text: str) -> tuple[str, ...]:
     lazy_pinyin, phrases = _pinyin()
     if len(text) > 4 or not _HAN.fullmatch(text):
         return tuple(lazy_pinyin(text))
-    parts = (text[i:j] for i in range(len(text)) for j in range(i + 2, len(text) + 1))
-    if any(part in phrases for part in parts):
-        return tuple(lazy_pinyin(text))
-    return tuple(sound for han in text for sound in _sound(han))
+    for i in range(len(text) - 1):
+        for j in range(i + 2, len(text) + 1):
+            if text[i:j] in phrases:
+                return tuple(lazy_pinyin(text))
+    return tuple([sound for han in text for sound in _sound(han)])
 
 
 @lru_cache(maxsize=RECENT)
@@ -172,14 +190,23 @@ def _pinyin() -> tuple[Callable[[str], list[str]], Container[str]]:
 @lru_cache(maxsize=RECENT)
 def _simplified(text: str) -> str:
     """The text in simplified 汉字."""
-    return text if text.isascii() else str(_opencc().convert(text))
+    converter, signs = _opencc()
+    return text if signs.isdisjoint(text) else str(converter.convert(text))
 
 
 @cache
-def _opencc() -> OpenCC:
-    from opencc import OpenCC
+def _opencc() -> tuple[OpenCC, frozenset[str]]:
+    """OpenCC, and characters of which one stands in every text it would change."""
+    import opencc
 
-    return OpenCC("t2s")
+    folder = Path(opencc.__file__).parent / "dictionary"
+    signs: set[str] = set()
+    for name in ("TSCharacters.txt", "TSPhrases.txt"):
+        for line in (folder / name).read_text("utf-8").splitlines():
+            old, _, new = line.partition("\t")
+            if new.split(" ")[0] != old and signs.isdisjoint(old):
+                signs.add(old[0])
+    return opencc.OpenCC("t2s"), frozenset(signs)
 
 
 @lru_cache(maxsize=RECENT)
@@ -190,7 +217,7 @@ def name_key(name: str, kind: str = "Person") -> str:
     ``Na Li`` share one; a display name in both scripts counts by its 汉字. An organisation's key
     leaves out suffixes such as 有限公司 and Ltd.
     """
-    name = unicodedata.normalize("NFKC", name).strip()
+    name = _folded(name)
     if kind == "Organization":
         bare = _COMPANY_SUFFIX.sub("", _simplified(name)) or name
         return "".join(_WORDS.findall(bare.lower()) + re.findall(r"\d+", bare))
@@ -203,7 +230,7 @@ def name_key(name: str, kind: str = "Person") -> str:
 
 def search_keys(name: str) -> str:
     """What a name is found by: lower case, simplified, and in pinyin, with and without spaces."""
-    folded = unicodedata.normalize("NFKC", name).lower().strip()
+    folded = _folded(name).lower()
     simplified = _simplified(folded)
     spelled = _spelled(simplified)
     forms = (folded, simplified, " ".join(spelled), "".join(spelled).replace(" ", ""))

@@ -12,16 +12,17 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 
 import orjson
 from sqlalchemy import Connection
 
 from hub.errors import ContentionError, MappingError
-from hub.identity.resolve import Evidence, assign, evidence_of, partition
+from hub.identity.resolve import Evidence, Resolution, assign, evidence_of, partition
 from hub.mapping import to_canonical
 from hub.models import Party
 from hub.pipeline import align
-from hub.profiles.build import build
+from hub.profiles.build import Held, document
 from hub.registry import Hub, Live
 from hub.rules.decide import Seen, decide
 from hub.sdk import Deleted, Raw, Row
@@ -32,7 +33,7 @@ from hub.store.records import Cut, Incoming, Known, Saved
 
 log = logging.getLogger(__name__)
 
-BATCH_MAX = 500
+BATCH_MAX = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,9 +165,34 @@ def _apply(conn: Connection, live: Live, wave: Sequence[Prepared]) -> Saved:
 
 def follow(conn: Connection, hub: Hub, live: Live, saved: Saved) -> set[str]:
     """What saved records mean for customers and their profiles; whose records are others now."""
-    touched = resolve(conn, live, saved)
-    rebuild(conn, hub, touched, saved.touched)
-    return touched
+    found = resolve(conn, live, saved)
+    fresh = _fresh(saved, found)
+    parties = saved.touched.difference(h.source.ref for held in fresh.values() for h in held)
+    rebuild(conn, hub, found.touched, parties, fresh)
+    return found.touched
+
+
+def _fresh(saved: Saved, found: Resolution) -> dict[str, list[Held]]:
+    """The records of customers made just now who have nothing but new party records.
+
+    Nobody else can know of such a customer yet, and all there is to show is at hand.
+    """
+    made: dict[str, list[str]] = {id_: [] for id_ in found.created}
+    for ref, id_ in found.links.items():
+        if id_ in made:
+            made[id_].append(ref)
+    alone = saved.new & saved.parties - saved.owning
+    known = {ref: held for ref in alone if (held := _held(saved, ref))}
+    return {
+        id_: [known[ref] for ref in refs] for id_, refs in made.items() if known.keys() >= set(refs)
+    }
+
+
+def _held(saved: Saved, ref: str) -> Held | None:
+    cut, record = saved.cuts.get(ref), saved.records.get(ref)
+    if cut is None or cut.seen_at is None or record is None:
+        return None
+    return profiles.held(record, cut.mapping_version, cut.seen_at)
 
 
 def _is_news(row: Incoming, stored: Mapping[str, Known]) -> bool:
@@ -190,7 +216,7 @@ def prepare(hub: Hub, live: Live, arrived: Sequence[Arrived]) -> tuple[list[Prep
         if copies[row.ref] == 1 and not _is_news(row, stored):
             continue
         try:
-            cut = _cut(live, row.ref, a.row) if isinstance(a.row, Row) else None
+            cut = _cut(live, row.ref, a) if row.payload else None
             rows.append(Prepared(row, cut, a.inbox_id))
         except MappingError as exc:
             faults.append(_fault(live, a, exc))
@@ -204,7 +230,7 @@ def _incoming(live: Live, a: Arrived) -> Incoming:
     if spec is None:
         raise MappingError(f"there is no mapping for the stream {a.row.stream}", path="")
     ref = f"{live.name}/{a.row.stream}/{spec.external_id(a.row.raw)}"
-    payload = _payload(a.row.raw)
+    payload = None if spec.is_gone(a.row.raw) else _payload(a.row.raw)
     return Incoming(ref, payload, spec.raw_version(a.row.raw), a.seen_at, a.inbox_id)
 
 
@@ -219,9 +245,12 @@ def _payload(raw: Raw) -> bytes:
     return payload
 
 
-def _cut(live: Live, ref: str, row: Row) -> Cut:
-    spec = live.mappings[row.stream]
-    return Cut(ref, spec.version, to_canonical(spec, row.raw, connection=live.name))
+def _cut(live: Live, ref: str, a: Arrived) -> Cut | None:
+    if isinstance(a.row, Deleted):
+        return None
+    spec = live.mappings[a.row.stream]
+    made = to_canonical(spec, a.row.raw, connection=live.name)
+    return Cut(ref, spec.version, made, a.seen_at)
 
 
 def _fault(live: Live, a: Arrived, exc: MappingError) -> Fault:
@@ -235,51 +264,76 @@ def _fault(live: Live, a: Arrived, exc: MappingError) -> Fault:
     return Fault(live.name, a.row.stream, body, exc.path, str(exc), version, a.inbox_id)
 
 
-def resolve(conn: Connection, live: Live, saved: Saved) -> set[str]:
-    """Decide whose the changed party records are; the customers touched."""
+def resolve(conn: Connection, live: Live, saved: Saved) -> Resolution:
+    """Decide whose the changed party records are."""
     gone = saved.parties - saved.records.keys()
     parties = (saved.records[name] for name in saved.parties - gone)
     told = {str(p.ref): evidence_of(p, live.region) for p in parties if isinstance(p, Party)}
-    stored = customers.evidence(conn, told)
-    linked = customers.links(conn, told)
+    known = told.keys() - saved.new
+    stored = customers.evidence(conn, known)
+    linked = customers.links(conn, known)
     changed = [e for name, e in told.items() if e != stored.get(name) or name not in linked]
-    touched = {linked[name] for name in told if name in linked}
+    found = Resolution()
     if changed or gone:
-        touched |= settle(conn, changed, gone, actor=f"hub:{live.name}")
-    return touched
+        found = _settle(conn, changed, gone, saved.new, actor=f"hub:{live.name}")
+    found.touched.update(linked.values())
+    return found
 
 
 def settle(
     conn: Connection, changed: Sequence[Evidence], gone: Iterable[str], *, actor: str
 ) -> set[str]:
     """Decide anew for everybody the changed evidence may concern; the customers touched."""
-    before = customers.replace_evidence(conn, changed, gone)
-    circle = customers.circle(conn, changed, gone, before)
+    return _settle(conn, changed, gone, (), actor=actor).touched
+
+
+def _settle(
+    conn: Connection,
+    changed: Sequence[Evidence],
+    gone: Iterable[str],
+    new: Collection[str],
+    *,
+    actor: str,
+) -> Resolution:
+    changed_refs = {item.ref for item in changed}
+    before = customers.forget_evidence(conn, changed_refs.difference(new).union(gone))
+    circle = customers.circle(conn, changed, gone, before, new)
     parts = partition(circle.values(), customers.verdicts(conn, circle))
-    found = assign(parts, customers.links(conn, circle))
-    return customers.apply(conn, found, gone, actor)
+    found = assign(parts, customers.links(conn, circle.keys() - changed_refs.intersection(new)))
+    customers.save_evidence(conn, changed)
+    customers.apply(conn, found, gone, actor)
+    return found
 
 
-def rebuild(conn: Connection, hub: Hub, ids: Iterable[str], parties: Collection[str] = ()) -> None:
+def rebuild(
+    conn: Connection,
+    hub: Hub,
+    ids: Iterable[str],
+    parties: Collection[str] = (),
+    fresh: Mapping[str, list[Held]] = MappingProxyType({}),
+) -> None:
     """Build the profiles of these customers, and of those who own the parties, anew.
 
     They are locked first: two builds of one profile must not each miss the other's facts. A party
     may be handed over while we wait for the lock, so who owns it is asked again.
+
+    Args:
+        fresh: all there is about customers this transaction made; nobody else can see them.
     """
     locked: set[str] = set()
-    wanted = set(ids) | customers.customers_of(conn, parties)
+    wanted = set(ids).difference(fresh) | customers.customers_of(conn, parties)
     while not wanted <= locked:
         customers.lock(conn, wanted)
         locked |= wanted
         wanted = customers.customers_of(conn, parties)
-    if not locked:
+    if not locked and not fresh:
         return
     now = leases.now()
     regions = {name: live.region for name, live in hub.registry.all().items()}
     priority = hub.settings.source_priority
     built, gone = [], []
-    for id_, held in profiles.material(conn, locked).items():
-        profile = build(id_, held, priority=priority, regions=regions, now=now)
+    for id_, held in {**profiles.material(conn, locked), **fresh}.items():
+        profile = document(id_, held, priority=priority, regions=regions, now=now)
         if profile is None:
             gone.append(id_)
         else:

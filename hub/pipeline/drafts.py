@@ -106,13 +106,19 @@ def _refers_otherwise(r: Record, stored: Stored | None) -> bool:
 
 def profile_changes(hub: Hub, draft: Draft, private: Shadow) -> Iterator[tuple[Profile, Changes]]:
     """The profiles noted as touched that would differ, as they are now, and what would differ."""
+    regions = {name: live.region for name, live in hub.registry.all().items()}
+    settled: dict[str, Any] = {
+        "priority": hub.settings.source_priority,
+        "regions": regions,
+        "now": leases.now(),
+    }
     after = ""
     while ids := private.touched(after, PAGE):
         with hub.database.read() as conn:
             held = profiles.material(conn, ids)
             drafted = _material(conn, draft, private, held)
         for id_ in ids:
-            now, then = _built(hub, id_, held[id_]), _built(hub, id_, drafted[id_])
+            now, then = build(id_, held[id_], **settled), build(id_, drafted[id_], **settled)
             changes = differences(_face(now), _face(then))
             if now and changes:
                 yield now, changes
@@ -168,12 +174,6 @@ def _anew(
     r = cut.get(held.source.ref)
     version = {"mapping_version": draft.spec.version}
     return Held(r, held.source.model_copy(update=version)) if r else None
-
-
-def _built(hub: Hub, id_: str, held: Iterable[Held]) -> Profile | None:
-    regions = {name: live.region for name, live in hub.registry.all().items()}
-    priority = hub.settings.source_priority
-    return build(id_, held, priority=priority, regions=regions, now=leases.now())
 
 
 def _face(p: Profile | None) -> dict[str, Any]:

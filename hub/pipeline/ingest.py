@@ -32,7 +32,7 @@ class Read:
     unreadable: dict[int, str] = field(default_factory=dict)
     later: dict[int, tuple[float, str]] = field(default_factory=dict)
     refused: str = ""
-    """Why the vendor refused our credentials; it and what follows stay as they were."""
+    """Why the vendor refused our credentials; what follows was not looked at."""
 
 
 def ingest(hub: Hub, lane: Lane) -> None:
@@ -81,6 +81,7 @@ def _read(live: Live, lane: Lane, events: Sequence[Event]) -> Read:
         try:
             arrived = [_arrived(live, event, said) for said in live.receiver.parse(event.body)]
         except AuthError as exc:
+            read.later[event.id] = (_after_s(exc, event.attempts), str(exc))
             read.refused = str(exc)
             break
         except RemoteError as exc:

@@ -55,6 +55,10 @@ def run(hub: Hub, lane: Lane, id_: int) -> bool:
     except HubError as exc:
         _postpone(hub, lane, job, exc)
         raise
+    except Exception as exc:  # a bug must not spin
+        fault = RetryableError(f"{type(exc).__name__} in a job of kind {job.kind}")
+        _postpone(hub, lane, job, fault)
+        raise
     if finished:
         _end(hub, lane, job, jobs.DONE)
     return finished

@@ -248,7 +248,8 @@ class Reconciliation:
         if isinstance(arrived.row, Row):
             raw = arrived.row.raw
             with suppress(MappingError):  # it goes into quarantine
-                yield Sighting(self.spec.external_id(raw), self.spec.raw_version(raw))
+                if not self.spec.is_gone(raw):
+                    yield Sighting(self.spec.external_id(raw), self.spec.raw_version(raw))
 
     # Mending
 
@@ -295,7 +296,7 @@ class Reconciliation:
         exist = [
             Sighting(ref.removeprefix(self.round.prefix))
             for ref, a in zip(fetched.refs, fetched.came, strict=True)
-            if isinstance(a.row, Row)
+            if isinstance(a.row, Row) and not self.spec.is_gone(a.row.raw)
         ]
         repaired = self.now.repaired + len(fetched.came) - len(exist)
         then = replace(self.now, cursor=fetched.last, repaired=repaired)

@@ -6,29 +6,43 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
+from typing import Any
 
 from hub.models import (
     OPEN_STATUSES,
     PARTY_KINDS,
-    Address,
     Asset,
     Invoice,
     Level,
     Message,
     Order,
     Party,
-    Person,
     Record,
     Ticket,
 )
 from hub.models.normalise import identifier_value
-from hub.profiles.document import Contact, Fact, Member, Other, Profile, Source, Value
+from hub.profiles.document import Fact, Profile, Source
 
 SHOWN = 20
 """How many facts of each kind a profile shows."""
 
+_SURVIVORS = {
+    "name": "name",
+    "organization": "organization_name",
+    "title": "title",
+    "tier": "tier",
+    "owner": "owner",
+    "language": "language",
+}
+"""Values of the profile of which one survives, and the records' name for each."""
+
 _SURENESS = (Level.PROVEN, Level.RECORDED, Level.CLAIMED)
 _HIDDEN = frozenset({"ref", "version", "occurred_at", "extra", "html", "description"})
+
+
+Document = dict[str, Any]
+"""A ``Profile`` as JSON has it, without what is empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +61,22 @@ def build(
     regions: Mapping[str, str],
     now: datetime,
 ) -> Profile | None:
-    """The customer's profile; None when no party record is left.
+    """The customer's profile; None when no party record is left. See ``document``."""
+    made = document(id_, held, priority=priority, regions=regions, now=now)
+    return None if made is None else Profile.model_validate(made)
+
+
+def document(
+    id_: str,
+    held: Iterable[Held],
+    *,
+    priority: Sequence[str],
+    regions: Mapping[str, str],
+    now: datetime,
+) -> Document | None:
+    """The customer's profile as a document; None when no party record is left.
+
+    What goes in was validated when it became a record, so no model is made of what comes out.
 
     Args:
         held: the customer's party records and the newest facts of each kind.
@@ -59,32 +88,37 @@ def build(
     if not parties:
         return None
     ranked = sorted(parties, key=lambda p: _rank(p[1], priority))
-    facts = sorted((h for h in ordered if h.record.kind not in PARTY_KINDS), key=_newest)
     kinds = {party.kind for party, _ in parties}
-    return Profile(
-        id=id_,
-        kind=next(kind for kind in PARTY_KINDS if kind in kinds),
-        name=_survivor((party.name, source) for party, source in ranked),
-        organization=_survivor((_organization(party), source) for party, source in ranked),
-        title=_survivor((getattr(party, "title", ""), source) for party, source in ranked),
-        tier=_survivor((party.tier, source) for party, source in ranked),
-        owner=_survivor((party.owner, source) for party, source in ranked),
-        language=_survivor((party.language, source) for party, source in ranked),
-        tags=tuple(dict.fromkeys(tag for party, _ in ranked for tag in party.tags)),
-        contacts=_contacts(ranked, regions),
-        addresses=_addresses(ranked),
-        open_requests=_facts(
+    shown = {
+        "id": id_,
+        "kind": next(kind for kind in PARTY_KINDS if kind in kinds),
+        **{name: _survivor(name, ranked) for name in _SURVIVORS},
+        "tags": list(dict.fromkeys(tag for party, _ in ranked for tag in party.tags)),
+        "contacts": _contacts(ranked, regions),
+        "addresses": _addresses(ranked),
+        "members": [
+            {"source": vars(source), "kind": party.kind, "name": party.name}
+            for party, source in ranked
+        ],
+        "built_at": now,
+    }
+    if len(ordered) > len(parties):
+        facts = (h for h in ordered if h.record.kind not in PARTY_KINDS)
+        shown |= _of_facts(sorted(facts, key=_newest))
+    return {name: value for name, value in shown.items() if value}
+
+
+def _of_facts(facts: Sequence[Held]) -> Document:
+    """What the profile shows of facts, the newest first."""
+    return {
+        "open_requests": _facts(
             h for h in facts if isinstance(h.record, Ticket) and h.record.status in OPEN_STATUSES
         ),
-        orders=_facts(h for h in facts if isinstance(h.record, Order)),
-        invoices=_facts(h for h in facts if isinstance(h.record, Invoice)),
-        assets=_facts(h for h in facts if isinstance(h.record, Asset)),
-        timeline=_facts(facts),
-        members=tuple(
-            Member(source=source, kind=party.kind, name=party.name) for party, source in ranked
-        ),
-        built_at=now,
-    )
+        "orders": _facts(h for h in facts if isinstance(h.record, Order)),
+        "invoices": _facts(h for h in facts if isinstance(h.record, Invoice)),
+        "assets": _facts(h for h in facts if isinstance(h.record, Asset)),
+        "timeline": _facts(facts),
+    }
 
 
 def fact_of(held: Held) -> Fact:
@@ -111,48 +145,51 @@ def _newest(held: Held) -> tuple[float, str]:
     return -(at.timestamp() if at else 0.0), held.source.ref
 
 
-def _survivor(values: Iterable[tuple[str, Source]]) -> Value | None:
+def _survivor(name: str, ranked: Sequence[tuple[Party, Source]]) -> Document | None:
     """The first value in order of rank; the differing ones are kept as losers."""
-    given = [(value, source) for value, source in values if value]
+    field = _SURVIVORS[name]
+    given = [(v, source) for party, source in ranked if (v := getattr(party, field, ""))]
     if not given:
         return None
     (value, source), *rest = given
-    others = {other: Other(value=other, source=s) for other, s in rest if other != value}
-    reason = "only value" if not others else "source priority, then newest"
-    return Value(value=value, source=source, reason=reason, others=tuple(others.values()))
+    others = {other: {"value": other, "source": vars(s)} for other, s in rest if other != value}
+    won: Document = {"value": value, "source": vars(source), "reason": "only value"}
+    if others:
+        won |= {"reason": "source priority, then newest", "others": list(others.values())}
+    return won
 
 
-def _organization(party: Party) -> str:
-    return party.organization_name if isinstance(party, Person) else ""
-
-
-def _contacts(
-    ranked: Sequence[tuple[Party, Source]], regions: Mapping[str, str]
-) -> tuple[Contact, ...]:
+def _contacts(ranked: Sequence[tuple[Party, Source]], regions: Mapping[str, str]) -> list[Document]:
     known: dict[tuple[str, str], list[tuple[Level, str, Source]]] = defaultdict(list)
     for party, source in ranked:
         for point in party.contact_points:
             region = regions.get(source.connection, "CN")
             value = identifier_value(point.type, point.value, region) or point.value
             known[point.type, value].append((point.level, point.label, source))
-    return tuple(
-        Contact(
-            type=type_,
-            value=value,
-            level=min((level for level, _, _ in holders), key=_SURENESS.index),
-            label=next((label for _, label, _ in holders if label), ""),
-            sources=tuple({s.ref: s for _, _, s in holders}.values()),
-        )
-        for (type_, value), holders in known.items()
-    )
+    return [_contact(type_, value, holders) for (type_, value), holders in known.items()]
 
 
-def _addresses(ranked: Sequence[tuple[Party, Source]]) -> tuple[Address, ...]:
-    return tuple(dict.fromkeys(a for party, _ in ranked for a in party.addresses if a != Address()))
+def _contact(type_: str, value: str, holders: Sequence[tuple[Level, str, Source]]) -> Document:
+    shown: Document = {
+        "type": type_,
+        "value": value,
+        "level": min((level for level, _, _ in holders), key=_SURENESS.index),
+        "sources": list({s.ref: vars(s) for _, _, s in holders}.values()),
+    }
+    if label := next((label for _, label, _ in holders if label), ""):
+        shown["label"] = label
+    return shown
 
 
-def _facts(held: Iterable[Held]) -> tuple[Fact, ...]:
-    return tuple(fact_of(h) for h, _ in zip(held, range(SHOWN), strict=False))
+def _addresses(ranked: Sequence[tuple[Party, Source]]) -> list[Document]:
+    different = dict.fromkeys(a for party, _ in ranked for a in party.addresses)
+    shown = ({name: part for name, part in a if part} for a in different)
+    return [address for address in shown if address]
+
+
+def _facts(held: Iterable[Held]) -> list[Document]:
+    newest = islice(held, SHOWN)
+    return [fact_of(h).model_dump(mode="json", exclude_defaults=True) for h in newest]
 
 
 def _summary(r: Record) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from datetime import time as time_of_day
@@ -296,6 +296,24 @@ class Budget:
 def every(conn: Connection) -> dict[str, Spending]:
     """What was spent and learnt, by connection."""
     return {row["connection"]: _spending(row) for row in conn.execute(select(budget)).mappings()}
+
+
+def overview(conn: Connection, limits: Mapping[str, Limits]) -> list[dict[str, Any]]:
+    """How each connection stands that has limits, or whose vendor asked for rest."""
+    now, found = leases.now(), every(conn)
+    names = sorted(name for name in limits if limits[name] or name in found)
+    states = {name: found.get(name, Spending()).turned(limits[name], now) for name in names}
+    return [
+        {
+            "connection": name,
+            "calls_per_s": state.rate or limits[name].per_s,
+            "set_per_s": limits[name].per_s,
+            "spent_today": state.spent,
+            "per_day": limits[name].per_day,
+            "rests_until": state.next_at if state.next_at > now else None,
+        }
+        for name, state in states.items()
+    ]
 
 
 def _load(conn: Connection, connection: str, *, lock: bool = False) -> Spending | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import orjson
 from sqlalchemy import Connection, delete, select, text, update
@@ -33,14 +33,18 @@ _HOLDERS = {
 }
 
 
-def replace_evidence(conn: Connection, items: Sequence[Evidence], gone: Iterable[str]) -> set[Key]:
-    """Store what these party records know now; the keys they knew before."""
-    refs = sorted({item.ref for item in items} | set(gone))
+def forget_evidence(conn: Connection, refs: Iterable[str]) -> set[Key]:
+    """Delete what is stored of these party records; the keys they knew."""
     before: set[Key] = set()
-    for chunk in bulk.chunks(refs):
+    for chunk in bulk.chunks(sorted(refs)):
         old = delete(identifier).where(bulk.among(identifier.c.ref, chunk))
         returned = conn.execute(old.returning(identifier.c.type, identifier.c.value))
         before |= {(type_, value) for type_, value in returned}
+    return before
+
+
+def save_evidence(conn: Connection, items: Sequence[Evidence]) -> None:
+    """Store what these party records know; nothing may be stored of them."""
     rows = [
         {
             "type": type_,
@@ -54,25 +58,33 @@ def replace_evidence(conn: Connection, items: Sequence[Evidence], gone: Iterable
         for (type_, value), level in item.keys.items()
     ]
     bulk.insert(conn, identifier, rows)
-    return before
 
 
 def circle(
-    conn: Connection, items: Sequence[Evidence], gone: Iterable[str], before: Iterable[Key]
+    conn: Connection,
+    items: Sequence[Evidence],
+    gone: Iterable[str],
+    before: Iterable[Key],
+    new: Collection[str] = (),
 ) -> dict[str, Evidence]:
     """Every party record whose customer the changed ones may change, with its evidence.
 
     Widened from key to holders to their keys until closed. A key with too many holders leads
-    nowhere, except when the changed records are what made it too many.
+    nowhere, except when the changed records are what made it too many: what is stored of them must
+    have been forgotten, so that they are not among the holders.
+
+    Args:
+        before: the keys the changed records knew.
+        new: those of them that nobody knew: they are of no customer yet.
     """
     found = {item.ref: item for item in items}
     changed = found.keys() | set(gone)
     keys = {key for item in items for key in item.keys} | set(before)
-    refs = _companions(conn, changed) | _confirmed(conn, changed)
-    refs -= found.keys() | set(gone)
+    refs = _companions(conn, changed.difference(new)) | _confirmed(conn, changed)
+    refs -= changed
     asked: set[Key] = set()
     for _ in range(WAVES_MAX):
-        holders = _holders(conn, keys - asked, changed)
+        holders = _holders(conn, keys - asked)
         asked |= keys
         refs |= holders - found.keys()
         if not refs:
@@ -95,16 +107,15 @@ def _companions(conn: Connection, refs: Iterable[str]) -> set[str]:
     return found
 
 
-def _holders(conn: Connection, keys: Iterable[Key], changed: Iterable[str]) -> set[str]:
-    wanted, changed = sorted(keys), set(changed)
+def _holders(conn: Connection, keys: Iterable[Key]) -> set[str]:
+    wanted = sorted(keys)
     if not wanted:
         return set()
     by_key: dict[Key, list[str]] = defaultdict(list)
-    values = {"keys": orjson.dumps(wanted).decode(), "most": HOLDERS_MAX + len(changed) + 1}
+    values = {"keys": orjson.dumps(wanted).decode(), "most": HOLDERS_MAX + 1}
     for type_, value, ref in conn.execute(text(_HOLDERS[conn.dialect.name]), values):
         by_key[type_, value].append(ref)
-    few = (refs for refs in by_key.values() if sum(r not in changed for r in refs) <= HOLDERS_MAX)
-    return {ref for refs in few for ref in refs}
+    return {ref for refs in by_key.values() if len(refs) <= HOLDERS_MAX for ref in refs}
 
 
 def evidence(conn: Connection, refs: Iterable[str]) -> dict[str, Evidence]:
@@ -174,8 +185,8 @@ def _confirmed(conn: Connection, refs: Iterable[str]) -> set[str]:
     return found
 
 
-def apply(conn: Connection, found: Resolution, gone: Iterable[str], actor: str) -> set[str]:
-    """Write what was resolved; every customer touched, those who lost a record included."""
+def apply(conn: Connection, found: Resolution, gone: Iterable[str], actor: str) -> None:
+    """Write what was resolved; customers who lost a record are noted as touched."""
     now = leases.now()
     bulk.insert(
         conn,
@@ -196,7 +207,7 @@ def apply(conn: Connection, found: Resolution, gone: Iterable[str], actor: str) 
         for d in found.decisions
     ]
     bulk.insert(conn, decision, rows)
-    return found.touched | set(lost.values())
+    found.touched.update(lost.values())
 
 
 def lock(conn: Connection, ids: Iterable[str]) -> None:

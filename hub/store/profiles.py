@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 import orjson
 from sqlalchemy import Connection, delete, select, text
 
-from hub.models import KINDS, PARTY_KINDS
+from hub.models import KINDS, PARTY_KINDS, Record
 from hub.models.normalise import search_keys
-from hub.profiles.build import SHOWN, Held
-from hub.profiles.document import Profile, Source
+from hub.profiles.build import SHOWN, Document, Held
+from hub.profiles.document import Source
 from hub.store import bulk
 from hub.store.schema import from_us, profile
 
@@ -94,34 +96,41 @@ def _rows(conn: Connection, query: dict[str, str], ids: Sequence[str]) -> Any:
 
 
 def _held(row: Any) -> Held:
+    record = KINDS[row.kind].model_validate_json(row.document)
+    return held(record, row.mapping_version, from_us(row.seen_at))
+
+
+def held(record: Record, mapping_version: str, seen_at: datetime) -> Held:
+    """A record with where it came from."""
+    ref = str(record.ref)
     source = Source(
-        ref=row.ref,
-        connection=row.ref.partition("/")[0],
-        mapping_version=row.mapping_version,
-        seen_at=from_us(row.seen_at),
+        ref=ref,
+        connection=record.ref.connection,
+        mapping_version=mapping_version,
+        seen_at=seen_at,
     )
-    return Held(KINDS[row.kind].model_validate_json(row.document), source)
+    return Held(record, source)
 
 
-def save(conn: Connection, profiles: Sequence[Profile], gone: Iterable[str]) -> None:
+def save(conn: Connection, documents: Sequence[Document], gone: Iterable[str]) -> None:
     """Store the built documents; customers without records lose theirs."""
     rows = [
         {
-            "customer_id": p.id,
-            "name": p.name.value if p.name else "",
+            "customer_id": p["id"],
+            "name": p["name"]["value"] if "name" in p else "",
             "search": _search(p),
-            "document": p.model_dump_json(exclude_defaults=True),
-            "built_at": p.built_at,
+            "document": orjson.dumps(p, option=orjson.OPT_UTC_Z).decode(),
+            "built_at": p["built_at"],
         }
-        for p in sorted(profiles, key=lambda p: p.id)
+        for p in sorted(documents, key=itemgetter("id"))
     ]
     bulk.upsert(conn, profile, rows)
     for chunk in bulk.chunks(gone):
         conn.execute(delete(profile).where(bulk.among(profile.c.customer_id, chunk)))
 
 
-def _search(p: Profile) -> str:
-    names = dict.fromkeys(member.name for member in p.members if member.name)
+def _search(p: Document) -> str:
+    names = dict.fromkeys(member["name"] for member in p["members"] if member["name"])
     return "\n".join(search_keys(name) for name in names)
 
 

@@ -6,8 +6,8 @@ nothing. A record's party follows its references, whichever arrives first.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import blake2b
 from typing import Any
@@ -28,6 +28,9 @@ ORIGIN = "origin"
 """The reference of a copy the hub made to what it was made from."""
 
 Payload = dict[str, Any]
+
+Place = tuple[str | None, str]
+"""The party a record belongs to, if known, and the raw row it was cut from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +82,16 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """Records cut from one raw row under one version of a mapping."""
+    """Records cut from one raw row under one version of a mapping.
+
+    Attributes:
+        seen_at: of the raw row, where it is at hand.
+    """
 
     parent: str
     mapping_version: str
     records: Sequence[Record]
+    seen_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +103,18 @@ class Saved:
         before: the documents they replaced, by ref; a new record has none.
         parties: party records that are new, changed or gone.
         touched: party records some of whose facts are new, changed, gone or moved.
+        cuts: what each of the records was cut from.
+        new: those of them that were never held before.
+        owning: party records that some fact among the touched belongs to.
     """
 
     records: Mapping[str, Record]
     before: Mapping[str, Payload]
     parties: frozenset[str]
     touched: frozenset[str]
+    cuts: Mapping[str, Cut] = field(default_factory=dict)
+    new: frozenset[str] = frozenset()
+    owning: frozenset[str] = frozenset()
 
 
 def known(conn: Connection, refs: Iterable[str], *, lock: bool = False) -> dict[str, Known]:
@@ -211,9 +225,11 @@ def save(conn: Connection, cuts: Sequence[Cut], gone: Sequence[str] = ()) -> Sav
     old = _old(conn, [*(cut.parent for cut in cuts), *gone])
     lost = [name for name, row in old.items() if name not in records and row["deleted_at"] is None]
     arrived = [name for name in records if name not in old or old[name]["deleted_at"] is not None]
-    _write(conn, cut_of, old)
+    new = _unknown(conn, records.keys() - old.keys())
+    now_of = _write(conn, cut_of, old, new)
     _close(conn, lost)
-    touched = _settle_parties(conn, [*records, *lost], [*arrived, *lost])
+    now_of |= {name: (old[name]["party"], old[name]["parent"]) for name in lost}
+    touched, owning = _settle_parties(conn, now_of, [*arrived, *lost])
     parties = {name for name, r in records.items() if r.kind in PARTY_KINDS}
     parties |= {name for name in lost if old[name]["kind"] in PARTY_KINDS}
     return Saved(
@@ -221,6 +237,9 @@ def save(conn: Connection, cuts: Sequence[Cut], gone: Sequence[str] = ()) -> Sav
         before={name: orjson.loads(row["document"]) for name, row in old.items()},
         parties=frozenset(parties),
         touched=frozenset(touched),
+        cuts={name: cut for name, (_, cut) in cut_of.items()},
+        new=new,
+        owning=frozenset(owning),
     )
 
 
@@ -228,33 +247,48 @@ def together(waves: Sequence[Saved]) -> Saved:
     """What several saves in a row changed, taken as one."""
     records: dict[str, Record] = {}
     before: dict[str, Payload] = {}
+    cuts: dict[str, Cut] = {}
     for wave in waves:
         for name in wave.parties - wave.records.keys():  # gone
             records.pop(name, None)
         records.update(wave.records)
         before = {**wave.before, **before}
+        cuts.update(wave.cuts)
     return Saved(
         records=records,
         before=before,
         parties=frozenset().union(*(wave.parties for wave in waves)),
         touched=frozenset().union(*(wave.touched for wave in waves)),
+        cuts=cuts,
+        new=frozenset().union(*(wave.new for wave in waves)),
+        owning=frozenset().union(*(wave.owning for wave in waves)),
     )
 
 
 def _old(conn: Connection, parents: Iterable[str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    columns = (record.c.ref, record.c.kind, record.c.document, record.c.party, record.c.deleted_at)
+    c = record.c
+    columns = (c.ref, c.kind, c.document, c.party, c.parent, c.deleted_at)
     for chunk in bulk.chunks(parents):
-        rows = conn.execute(select(*columns).where(bulk.among(record.c.parent, chunk)))
+        rows = conn.execute(select(*columns).where(bulk.among(c.parent, chunk)))
         found.update({row["ref"]: row for row in rows.mappings()})
     return found
 
 
+def _unknown(conn: Connection, names: Collection[str]) -> frozenset[str]:
+    """Those of the records that are not held; one may have been cut from another raw row."""
+    return frozenset(names).difference(_parties(conn, sorted(names)))
+
+
 def _write(
-    conn: Connection, cut_of: Mapping[str, tuple[Record, Cut]], old: Mapping[str, Any]
-) -> None:
+    conn: Connection,
+    cut_of: Mapping[str, tuple[Record, Cut]],
+    old: Mapping[str, Any],
+    new: Collection[str],
+) -> dict[str, Place]:
+    """Store the records; the party and the raw row of each."""
     now = leases.now()
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "ref": name,
             "kind": r.kind,
@@ -269,13 +303,15 @@ def _write(
         }
         for name, (r, cut) in sorted(cut_of.items())
     ]
-    bulk.upsert(conn, record, rows)
+    bulk.insert(conn, record, [row for row in rows if row["ref"] in new])
+    bulk.upsert(conn, record, [row for row in rows if row["ref"] not in new])
     for chunk in bulk.chunks(name for name in cut_of if name in old):
         theirs = bulk.among(ref.c.source, chunk) & (
             ref.c.field != ORIGIN
         )  # ours outlives their changes
         conn.execute(delete(ref).where(theirs))
     bulk.insert_new(conn, ref, [row for r, _ in cut_of.values() for row in _refs(r)])
+    return {str(row["ref"]): (row["party"], row["parent"]) for row in rows}
 
 
 def _refs(r: Record) -> list[dict[str, Any]]:
@@ -305,15 +341,20 @@ def _close(conn: Connection, names: Sequence[str]) -> None:
         conn.execute(gone.values(deleted_at=leases.now(), is_open=False))
 
 
-def _settle_parties(conn: Connection, changed: Iterable[str], arrived: Iterable[str]) -> set[str]:
-    """Hand parties on along references until nothing moves; the parties whose facts changed.
+def _settle_parties(
+    conn: Connection, now_of: Mapping[str, Place], arrived: Iterable[str]
+) -> tuple[set[str], set[str]]:
+    """Hand parties on along references until nothing moves.
 
     Args:
-        changed: records written or closed.
+        now_of: the party of each record written or closed, and its raw row.
         arrived: those of them that others may have been waiting for, or may now lack.
+
+    Returns:
+        The parties some of whose facts changed, and those that own some of these facts.
     """
-    now_of = _parties(conn, changed)
     touched = {party for party, _ in now_of.values() if party}
+    owning = {party for name, (party, _) in now_of.items() if party and party != name}
     _note_seen(conn, now_of)
     dirty = {name for name, (party, _) in now_of.items() if party != name}
     dirty |= _referrers(conn, arrived)
@@ -324,10 +365,11 @@ def _settle_parties(conn: Connection, changed: Iterable[str], arrived: Iterable[
         if not moved:
             break
         touched |= {p for n, new in moved.items() for p in (now_of[n][0], new) if p}
+        owning |= {new for new in moved.values() if new}
         _move(conn, moved)
         _note_seen(conn, {n: (new, now_of[n][1]) for n, new in moved.items()})
         dirty = _referrers(conn, moved)
-    return touched
+    return touched, owning
 
 
 def unsettled(conn: Connection, names: Iterable[str] | None = None, limit: int = 1000) -> list[str]:
@@ -356,11 +398,11 @@ def unsettled(conn: Connection, names: Iterable[str] | None = None, limit: int =
 
 def settle(conn: Connection, names: Sequence[str]) -> set[str]:
     """Find the party of these records anew; the parties whose facts changed."""
-    return _settle_parties(conn, names, [])
+    return _settle_parties(conn, _parties(conn, names), [])[0]
 
 
-def _parties(conn: Connection, names: Iterable[str]) -> dict[str, tuple[str | None, str]]:
-    found: dict[str, tuple[str | None, str]] = {}
+def _parties(conn: Connection, names: Iterable[str]) -> dict[str, Place]:
+    found: dict[str, Place] = {}
     for chunk in bulk.chunks(names):
         rows = conn.execute(
             select(record.c.ref, record.c.party, record.c.parent).where(
@@ -402,7 +444,7 @@ def _move(conn: Connection, moved: Mapping[str, str | None]) -> None:
     conn.execute(change, [{"name": name, "to": to} for name, to in sorted(moved.items())])
 
 
-def _note_seen(conn: Connection, parties: Mapping[str, tuple[str | None, str]]) -> None:
+def _note_seen(conn: Connection, parties: Mapping[str, Place]) -> None:
     rows = {(party, parent) for party, parent in parties.values() if party}
     note_seen(conn, "raw", rows)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -9,13 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from hub.cli import cli
 from hub.errors import ConfigError, RetryableError
 from hub.pipeline import jobs, resync
 from hub.pipeline.lane import leased
 from hub.pipeline.resync import Part
 from hub.registry import Hub
 from hub.sdk import urgent
+from hub.settings import settings
 from hub.store import budget, checkpoints, leases
 from hub.store.budget import RATE_MIN, Budget, Limits, Spending
 from hub.store.db import Database
@@ -298,3 +302,27 @@ def test_the_daily_budget_is_kept_for_open_requests(
 def test_a_limit_that_is_none_is_refused(open_with: Open, given: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=next(iter(given))):
         open_with({"crm": {"adapter": "demo", **given}})
+
+
+def test_status_and_doctor_tell_of_it(
+    own_settings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HUB_STATE_DIR", str(tmp_path / "state"))
+    own_settings.write_text(
+        '[connections.crm]\nadapter = "demo"\nrequests_per_s = 2\nrequests_per_day = 10\n'
+    )
+
+    def run(*arguments: str) -> Any:
+        settings.cache_clear()
+        done = CliRunner().invoke(cli, arguments)
+        return json.loads(done.output) if "--json" in arguments else done
+
+    run("apply")
+    database = Database(f"sqlite:///{tmp_path}/state/hub.db")
+    spend(Budget(database, "crm", Limits(per_day=10)))
+    database.close()
+    [row] = run("status", "--json")["budgets"]
+    assert (row["calls_per_s"], row["spent_today"], row["per_day"]) == (2, 8, 10)
+    assert {"what": "crm: 2 of today's 10 calls are left", "ok": False} in [
+        {"what": found["what"], "ok": found["ok"]} for found in run("doctor", "--json")
+    ]

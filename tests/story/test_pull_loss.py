@@ -197,6 +197,32 @@ def test_a_webhook_is_not_beaten_by_a_page_asked_for_before_it_came(
     assert customer(hub, "member_no", "M1").name.value == "told"
 
 
+def test_a_row_that_says_it_was_deleted(open_with: Open, shelf: Shelf) -> None:
+    hub = open_with({"shelf": SHELF})
+    living = "SELECT count(*) FROM record WHERE deleted_at IS NULL"
+    shelf.put("people", "P1")
+    shelf.put("people", "P2", deleted=True)
+    pull(hub, "shelf", "people")
+    assert scalar(hub, living) == 1
+    shelf.wait(1)
+    shelf.put("people", "P1", deleted=True)
+    pull(hub, "shelf", "people")
+    assert scalar(hub, living) == 0
+    shelf.wait(1)
+    shelf.put("people", "P1", deleted=False)
+    pull(hub, "shelf", "people")
+    assert scalar(hub, living) == 1
+
+
+def test_a_row_that_is_not_shown_is_not_deleted(open_with: Open, shelf: Shelf) -> None:
+    hub = open_with({"shelf": SHELF})
+    shelf.put("people", "P1")
+    pull(hub, "shelf", "people")
+    shelf.put("people", "P1", lag_s=60)
+    read_all(hub, "people")
+    assert scalar(hub, "SELECT count(*) FROM raw WHERE deleted_at IS NULL") == 1
+
+
 # A read from beginning to end that gives too little
 
 

@@ -16,7 +16,7 @@ from sqlalchemy import event, text
 from adapters.demo.account import Account
 from adapters.demo.account import account as demo_account
 from adapters.demo.adapter import DemoAdapter
-from hub.errors import LeaseLostError, RetryableError
+from hub.errors import LeaseLostError, RejectedError, RetryableError
 from hub.pipeline import due, jobs
 from hub.pipeline.lane import Lane, leased
 from hub.registry import Hub
@@ -304,6 +304,25 @@ def test_what_a_survey_does_not_show_is_asked_for_before_it_is_deleted(hub: Hub)
     assert figures(reconciled(hub)) == (30, 30, 0, 0, 0, 0, True)
 
 
+class Mailbox(DemoAdapter):
+    """Things are moved away from it, and not lost by that."""
+
+    streams = (Stream("customers", whole=False),)
+    fetch = Adapter.fetch
+
+
+def test_what_was_moved_away_from_a_mailbox_is_kept(hub: Hub) -> None:
+    vendor = filled(hub)
+    hub.registry.get("crm").__dict__["streams"] = {"customers": Mailbox.streams[0]}
+    as_(hub, Mailbox)
+    unseen(hub)
+    vendor.remove("customers", "C003")
+    found = reconciled(hub)
+    assert figures(found) == (29, 30, 0, 0, 0, 0, True)
+    assert found.note == "records the source no longer shows are kept"
+    assert "C003" in alive(hub)
+
+
 # Where less is offered
 
 
@@ -363,6 +382,38 @@ def test_equal_tallies_read_nothing_again(hub: Hub) -> None:
     assert "read" not in hub.registry.get("crm").adapter.__dict__
 
 
+def test_a_vendor_that_stops_answering_loses_nothing_that_came(hub: Hub) -> None:
+    vendor = filled(hub)
+    unseen(hub)
+    for n in range(4):
+        vendor.put("customers", {"id": f"C00{n}", "name": "新名"})
+    vendor.plan("fetch", RetryableError("busy"))
+    id_ = start(hub)
+    with pytest.raises(RetryableError):
+        run(hub, id_)
+    as_(hub, Noting)
+    Noting.stops_at = "C002"
+    hasten(hub)
+    with pytest.raises(RetryableError):
+        run(hub, id_)
+    assert [name(hub, f"C00{n}") for n in range(4)] == ["新名", "新名", "客户2", "客户3"]
+    Noting.stops_at = ""
+    hasten(hub)
+    assert run(hub, id_)
+    assert figures(newest(hub)) == (30, 30, 0, 0, 0, 4, True)
+    assert hub.registry.get("crm").adapter.asked == ["C000", "C001", "C002", "C002", "C002", "C003"]
+
+
+def test_a_record_the_vendor_refuses_to_give_stays_a_gap(hub: Hub) -> None:
+    vendor = filled(hub)
+    unseen(hub)
+    for id_ in ("C003", "C007"):
+        vendor.put("customers", {"id": id_, "name": "新名"})
+    vendor.plan("fetch", RejectedError("not for you"))
+    assert figures(reconciled(hub)) == (30, 30, 0, 1, 0, 1, False)
+    assert figures(reconciled(hub)) == (30, 30, 0, 0, 0, 1, True)
+
+
 # What cannot be used, who comes first, what a kill leaves
 
 
@@ -384,9 +435,12 @@ class Noting(DemoAdapter):
     """It remembers in what order records were asked for."""
 
     asked: list[str]
+    stops_at = ""
 
     def fetch(self, ref: RecordRef) -> Any:
         self.__dict__.setdefault("asked", []).append(ref.id)
+        if ref.id == self.stops_at:
+            raise RetryableError("busy")
         return super().fetch(ref)
 
 

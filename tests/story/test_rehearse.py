@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,10 +19,12 @@ from hub.pipeline import jobs
 from hub.pipeline.lane import leased
 from hub.pipeline.rehearse import refuse_unsound, rehearse
 from hub.registry import ROOT, Hub, open_hub
+from hub.settings import settings_path
 from hub.store import jobs as store_jobs
 from hub.store import leases
 from hub.store.schema import metadata
 from tests.story.helpers import account, customer, demo, pull, scalar
+from tests.story.test_cli import Cli
 
 Open = Callable[..., Hub]
 TICKETS = (ROOT / "mappings/demo/tickets.yaml").read_text("utf-8")
@@ -352,3 +356,57 @@ def test_a_kill_at_any_commit_loses_nothing_and_counts_nothing_twice(
     assert crashes > 3
     assert versions(hub) == {spec.version}
     assert scalar(hub, "SELECT done FROM job") == 5
+
+
+@pytest.fixture
+def program(open_with: Open, monkeypatch: pytest.MonkeyPatch) -> Cli:
+    """The command line on a database with a few customers."""
+    hub = open_with({"crm": demo(sample=3), "shop": {"adapter": "webhook", "secrets": ["x" * 32]}})
+    pull(hub, "crm")
+    monkeypatch.setenv("HUB_DATABASE_URL", hub.settings.database)
+    monkeypatch.setenv("HUB_SECRET_KEYS", json.dumps(hub.settings.secret_keys))
+    monkeypatch.setenv("COLUMNS", "200")
+    return Cli(settings_path())
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "draft.yaml"
+    path.write_text(CUSTOMERS.replace(*KEY_ACCOUNTS), "utf-8")
+    return path
+
+
+def test_in_a_terminal_a_draft_is_shown_switched_to_and_rolled_back(
+    program: Cli, file: Path
+) -> None:
+    said = program("rehearse", "mapping", str(file)).stdout
+    assert "Person.owner" in said
+    assert "crm/customers/C0000: '客服一号' → 'Key Accounts'" in said
+    assert "uses version" not in said
+    found = json.loads(program("rehearse", "mapping", str(file), "--json", "--samples", "0").stdout)
+    assert (found["changed"], found["job"], found["profiles"]["samples"]) == (3, None, [])
+    said = program("rehearse", "mapping", str(file), "--activate").stdout
+    assert f"crm/customers uses version {found['version']} from now on" in said
+    assert "Key Accounts" in program("mapping", "show", "crm", "customers").stdout
+    assert "hides the files" in program("mapping", "apply", "crm", "customers").stdout
+    assert "uses the files from now on" in program("mapping", "rollback", "crm", "customers").stdout
+    assert "hides" not in program("mapping", "apply", "crm", "customers").stdout
+    program("mapping", "rollback", "crm", "customers")
+    assert "the files count again" in program("mapping", "apply", "crm", "--files").stdout
+    assert "Key Accounts" not in program("mapping", "show", "crm", "customers").stdout
+
+
+def test_every_fault_of_a_draft_is_a_line_with_its_place(program: Cli, file: Path) -> None:
+    file.write_text(file.read_text("utf-8").replace("  tier: tier", "  teir: tier", 1), "utf-8")
+    file.write_text(file.read_text("utf-8").replace("match: [", "match: [cows, "), "utf-8")
+    said = program.refuses("rehearse", "mapping", str(file))
+    assert 'draft.yaml:7: unknown field "cows"' in said
+    assert 'did you mean "tier"?' in said
+
+
+def test_a_draft_of_no_connection_or_of_nothing_chosen_is_a_sentence(
+    program: Cli, file: Path
+) -> None:
+    file.write_text(file.read_text("utf-8").replace("from: demo/", "from: acme/"), "utf-8")
+    assert "no connection of the adapter acme" in program.refuses("rehearse", "mapping", str(file))
+    assert "was ever chosen" in program.refuses("mapping", "rollback", "crm", "orders")

@@ -12,8 +12,12 @@ from sqlalchemy import Connection, event, text
 
 from hub.registry import Hub
 from hub.sdk import Item, RetryableError
+from hub.settings import settings_path
+from hub.store import accounts
 from hub.store.trace import MOST, Trace, trace
+from hub.web import create_app
 from tests.story.helpers import account, demo, drain, pull, receive, scalar
+from tests.story.test_cli import Cli
 
 Open = Callable[..., Hub]
 RULES = [
@@ -143,6 +147,65 @@ def test_a_long_life_is_cut_short_and_says_so(hub: Hub) -> None:
     found = traced(hub, "shop/orders/O1")
     assert found.cut_short == ["copies"]
     assert found.copies[-1].replaced_at is None
+
+
+def asked_over_http(hub: Hub, role: str, ref: str) -> Any:
+    with hub.database.write() as conn:
+        token = accounts.create_token(conn, f"{role}'s program", role)
+    client = create_app(hub.settings, hub.database).test_client()
+    headers = {"Authorization": f"Bearer {token}"}
+    return client.get("/api/v1/trace", query_string={"ref": ref}, headers=headers)
+
+
+def test_the_api_tells_the_same_to_operators_and_hides_phones_from_auditors(hub: Hub) -> None:
+    ref = "shop/customers/C1"
+    told = asked_over_http(hub, "operator", ref)
+    assert Trace.model_validate(told.get_json()) == traced(hub, ref)
+    masked = asked_over_http(hub, "auditor", ref)
+    assert "+8613912345670" in told.text
+    assert "13912345670" not in masked.text
+    assert masked.get_json()["copies"] == told.get_json()["copies"]
+
+
+def test_the_api_refuses_agents_and_knows_what_it_does_not_know(hub: Hub) -> None:
+    assert asked_over_http(hub, "agent", "shop/orders/O1").status_code == 403
+    assert asked_over_http(hub, "admin", "shop/orders/none").status_code == 404
+
+
+@pytest.fixture
+def program(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Cli:
+    """The command line on the same database."""
+    monkeypatch.setenv("HUB_DATABASE_URL", hub.settings.database)
+    monkeypatch.setenv("HUB_SECRET_KEYS", json.dumps(hub.settings.secret_keys))
+    monkeypatch.setenv("COLUMNS", "200")
+    return Cli(settings_path())
+
+
+def test_in_a_terminal_each_step_is_a_line_with_its_time(program: Cli) -> None:
+    printed = program("trace", "shop/orders/O1").stdout
+    lines = [line.split(maxsplit=3)[2:] for line in printed.splitlines()]
+    steps = [line[0] for line in lines if len(line) == 2]
+    assert [step for step in steps if step in ("raw", "delivery", "attempt", "receipt")] == [
+        "raw",
+        "delivery",
+        "attempt",
+        "attempt",
+        "receipt",
+        "raw",
+        "raw",
+    ]
+    facts = [line[1] for line in lines if len(line) == 2]
+    assert "1 to desk/orders for shop/orders/O1 by rule order-copy: reference" in facts
+    assert any(fact.startswith("1 RetryableError in") for fact in facts)
+    assert any(fact.startswith("1 is desk/orders/") for fact in facts)
+
+
+def test_in_a_terminal_what_nobody_knows_is_a_sentence_and_json_is_the_document(
+    program: Cli, hub: Hub
+) -> None:
+    assert "nothing is known of shop/orders/none" in program.refuses("trace", "shop/orders/none")
+    told = json.loads(program("trace", "shop/orders/O1", "--json").stdout)
+    assert Trace.model_validate(told) == traced(hub, "shop/orders/O1")
 
 
 BIG = {

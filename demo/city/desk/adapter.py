@@ -49,8 +49,9 @@ class DeskConfig(ConnectionConfig):
 
 
 class DeskAdapter(Adapter[DeskConfig]):
-    """One desk."""
+    """One desk. It keeps the idempotency keys, so that whatever is unknown is asked for again."""
 
+    looks_up = True
     streams = (
         Stream("requesters", writable=True, every_s=60, fresh_s=3600),
         Stream("tickets", writable=True, every_s=60, fresh_s=3600),

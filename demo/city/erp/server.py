@@ -5,8 +5,8 @@ id, whole seconds, never further than the cap: beyond it, 400. ``?reference``, `
 ``?phone`` ask the database. ``GET /parties/list`` names every id with its version. Orders are the
 same, but cannot be listed: ``GET /orders/days`` counts them by day, with a digest.
 
-There are no idempotency keys, and versions do not guard a write. What is saved is tidied up. What is
-deleted stays, as not ``active``. ``POST /oauth/token`` gives an access token for an hour and a
+There are no idempotency keys, and versions do not guard a write. What is saved is tidied up. What
+is deleted stays, as not ``active``. ``POST /oauth/token`` gives an access token for an hour and a
 refresh token for one use; a second use of one ends them all.
 """
 

@@ -13,8 +13,6 @@ from hub.sdk import Adapter
 from tests.city import City
 from tests.unit.city.test_adapters import adapter_of, ids
 
-CHANGED = {"lag", "backdated", "added", "retyped", "renamed", "rewritten"}
-
 
 def crm(city: City) -> tuple[Adapter[Any], Any]:
     adapter = adapter_of(city, "crm", page_size=50)
@@ -95,6 +93,7 @@ def test_a_backdated_change_stands_before_what_was_read(city: City) -> None:
         ("added", {"name": "n", "phone": "13912345678", "loyalty_points": 7}),
         ("retyped", {"name": "n", "phone": 13912345678}),
         ("renamed", {"full_name": "n", "phone": "13912345678"}),
+        ("nested", {"name": "n", "phone": {"number": "13912345678"}}),
     ],
 )
 def test_a_row_takes_another_shape_and_keeps_it(

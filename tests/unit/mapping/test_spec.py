@@ -246,3 +246,23 @@ push: {subject: null, status: {path: state}}
         ]
         assert faults(TICKETS, "a: [")[0].startswith("site.yaml:1: not valid YAML: ")
         assert faults(TICKETS, "") == ["site.yaml:1: this is not a mapping"]
+
+
+@pytest.mark.parametrize(
+    ("said", "gone"),
+    [
+        (None, False), ("", False), (False, False), (0, False), ("0", False), ("False", False),
+        ("no", False), (True, True), (1, True), ("1", True), ("2026-03-01T00:00:00Z", True),
+    ],
+)  # fmt: skip
+def test_a_row_may_say_itself_that_it_was_deleted(said: object, gone: bool) -> None:
+    mapping = load(HEAD + "gone: state.deleted\n", name="t")
+    raw = {"id": 1, "subject": "x", "state": {"deleted": said}}
+    assert mapping.is_gone(raw) is gone
+    assert "state" not in to_canonical(mapping, raw, connection="c")[0].extra
+
+
+def test_without_word_of_it_nothing_is_gone() -> None:
+    mapping = load(HEAD, name="t")
+    assert not mapping.is_gone({"id": 1, "deleted": True})
+    assert faults(HEAD + "gone: {path: x}\n")

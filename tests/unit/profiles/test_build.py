@@ -5,8 +5,10 @@ from __future__ import annotations
 import random
 from datetime import UTC, datetime, timedelta
 
+import orjson
+
 from hub.models import ContactPoint, Level, Order, Person, Record, Ref, Ticket, TicketStatus
-from hub.profiles.build import SHOWN, Held, build
+from hub.profiles.build import SHOWN, Held, build, document
 from hub.profiles.document import Profile, Source
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
@@ -93,3 +95,16 @@ def test_the_order_of_records_does_not_matter() -> None:
 
 def test_no_party_no_profile() -> None:
     assert build("c1", [held(order(1))], priority=(), regions={}, now=NOW) is None
+
+
+def test_the_document_is_what_the_model_writes() -> None:
+    ref = Ref(connection="d", stream="t", id="1")
+    ticket = Ticket(ref=ref, subject="x", status=TicketStatus.OPEN)
+    phone = ContactPoint(type="phone", value="139 1234 5678", label="work")
+    records = [held(person("erp", "李娜", phone), 9), held(person("desk", "Li Na", tier="VIP"), 1)]
+    records += [held(order(1)), held(ticket)]
+    made_of = {"priority": (), "regions": {}, "now": NOW}
+    written = orjson.dumps(document("c1", records, **made_of), option=orjson.OPT_UTC_Z)
+    profile = build("c1", records, **made_of)
+    assert profile is not None
+    assert orjson.loads(written) == orjson.loads(profile.model_dump_json(exclude_defaults=True))

@@ -98,7 +98,14 @@ def test_short_trouble_is_sat_out(
 
 @pytest.mark.parametrize(
     ("value", "seconds"),
-    [("120", 120.0), ("soon", None), ("²", None), ("", None), ("-5", None)],
+    [
+        ("120", 120.0),
+        ("9" * 400, module.REST_MAX_S),
+        ("soon", None),
+        ("²", None),
+        ("", None),
+        ("-5", None),
+    ],
 )
 def test_retry_after(
     http: Http, mock: responses.RequestsMock, waits: list[float], value: str, seconds: float | None
@@ -108,6 +115,7 @@ def test_retry_after(
         http.get("/things")
     assert caught.value.retry_after_s == seconds
     assert all(wait <= module.RETRY_AFTER_MAX_S for wait in waits)
+    assert len(mock.calls) == (1 if seconds else 3), "a long rest is not cut short"
 
 
 def test_a_post_is_sent_once(http: Http, mock: responses.RequestsMock, waits: list[float]) -> None:
@@ -295,3 +303,47 @@ def test_our_own_headers_do_not_follow_to_another_host(mock: responses.RequestsM
     client.get("/")
     assert "canary" in mock.calls[0].request.headers.values()
     assert "canary" not in mock.calls[1].request.headers.values()
+
+
+# The pace
+
+
+class Pace:
+    """Allows so many requests, and writes down what it is told."""
+
+    def __init__(self, allowed: int) -> None:
+        self.allowed = allowed
+        self.told: list[tuple[int, float | None]] = []
+
+    def before(self) -> None:
+        if not self.allowed:
+            raise RetryableError("not now", retry_after_s=3)
+        self.allowed -= 1
+
+    def after(self, status: int, retry_after_s: float | None) -> None:
+        self.told.append((status, retry_after_s))
+
+
+def test_every_try_keeps_the_pace(
+    http: Http, mock: responses.RequestsMock, waits: list[float]
+) -> None:
+    http.pace = pace = Pace(allowed=9)
+    mock.get(URL, status=429, headers={"Retry-After": "7"})
+    mock.get(URL, status=503)
+    mock.get(URL, json={})
+    http.get("/things")
+    assert pace.told == [(429, 7.0), (503, None), (200, None)]
+    assert pace.allowed == 6
+
+
+def test_what_the_pace_forbids_is_not_sent_and_not_waited_for(
+    http: Http, mock: responses.RequestsMock, waits: list[float]
+) -> None:
+    http.pace = Pace(allowed=1)
+    mock.get(URL, status=503)
+    with pytest.raises(RetryableError, match="not now"):
+        http.get("/things")
+    with pytest.raises(RetryableError, match="not now"):
+        http.json("POST", "/things", json={})
+    assert len(mock.calls) == 1
+    assert len(waits) == 1

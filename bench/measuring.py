@@ -1,7 +1,8 @@
-"""What a run took of the clock, of the processor and of memory; for processes without the hub."""
+"""What a run takes of the clock, of processors and of memory; needs nothing but Python."""
 
 from __future__ import annotations
 
+import os
 import resource
 import sys
 import time
@@ -14,7 +15,7 @@ class Measured:
 
     Attributes:
         took_s: by the clock.
-        cpu_s: of the processor, in all threads.
+        cpu_s: of the processors, in all threads of this process.
     """
 
     def __enter__(self) -> Self:
@@ -25,8 +26,8 @@ class Measured:
         self.took_s += time.perf_counter()
         self.cpu_s += time.process_time()
 
-    def as_json(self) -> dict[str, Any]:
-        """As the benchmark reads it, with the memory of the whole process up to now."""
+    def told(self) -> dict[str, Any]:
+        """The figures, with the memory of the whole process up to now."""
         return {"took_s": self.took_s, "cpu_s": self.cpu_s, "peak_mib": peak_mib()}
 
 
@@ -41,3 +42,12 @@ def peak_mib() -> float:
         return int(marks["VmHWM"].split()[0]) / 1024
     unit = 1024**2 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+
+
+def cpu_of(pid: int) -> float | None:
+    """Seconds another process has used of the processors; None where that cannot be seen."""
+    try:
+        used = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return (int(used[11]) + int(used[12])) / os.sysconf("SC_CLK_TCK")
