@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check format systems e2e soak bench lock clean
+.PHONY: help demo city up test check format systems e2e soak bench lock clean
 
 help: ## this list
 	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -19,6 +19,9 @@ $(READY): requirements.lock pyproject.toml
 
 demo: $(READY) ## two business systems and a mailbox become one customer 360 (ONCE=1: then exit)
 	@$(BIN)/python -m demo $(if $(ONCE),--once)
+
+city: $(READY) ## three vendors that misbehave, kept alike by a hub; SEED=7 repeats a run (ONCE=1: then exit)
+	@$(BIN)/python -m demo.city $(if $(ONCE),--once) $(if $(SEED),--seed $(SEED))
 
 up: $(READY) ## run the hub here, with the connections of settings.toml
 	@$(BIN)/hub up

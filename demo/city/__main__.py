@@ -19,7 +19,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -158,9 +158,12 @@ def _settle(town: Town) -> int:
     say("everybody rests; nothing goes wrong any more")
     ends_at = time.monotonic() + SETTLE_S
     left = [""]
+    time.sleep(LAG_S)  # what searches hid comes to light
     while left and time.monotonic() < ends_at:
-        time.sleep(5.0)
+        time.sleep(3.0)
         town.send_hooks()
+        with suppress(SystemFailedError):  # not complete yet; the status says what is not
+            town.hub.run("reconcile")
         status = town.hub.status()
         tell(town, status)
         left = list(faults(town, status, calm_at))

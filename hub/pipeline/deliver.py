@@ -387,7 +387,7 @@ def refetch(hub: Hub, id_: int) -> None:
 def _wait_for(hub: Hub, lane: Lane, item: Delivery, name: str) -> str:
     with hub.database.write() as conn:
         lane.hold(conn)
-        outbox.wait(conn, item, AWAIT_S, f"waits for the copy of {name}")
+        outbox.wait(conn, item, AWAIT_S, outbox.awaiting(name))
     return "retry"
 
 
@@ -403,6 +403,7 @@ def _store_success(
     hub: Hub, lane: Lane, live: Live, item: Delivery, order: Order, receipt: Receipt, took_ms: int
 ) -> None:
     """Confirm the write and take in what the vendor answered, in one transaction."""
+    place = f"{item.connection}/{item.stream}"
     raw = receipt.raw if receipt.raw is not None else _read_back(live, item, order, receipt.id)
 
     def confirm(conn: Connection) -> None:
@@ -412,7 +413,10 @@ def _store_success(
         if order.sync:
             _note_written(conn, live, item, order, receipt.id, raw)
         jobs.hasten(conn, "react", item.connection)
+        outbox.hasten(conn, item.connection, outbox.awaiting(item.subject))
         breaker.note(conn, item.connection, failed=False)
+        alerts.close(conn, "backlog", item.connection, item.subject)
+        alerts.close(conn, "loop", item.connection, f"{place}/{receipt.id}")
         connections.set_state(conn, item.connection, "ok")
 
     def in_line(conn: Connection) -> None:
@@ -490,10 +494,10 @@ def _store_failure(
         lane.hold(conn)
         outbox.fail(conn, item, state, exc, took_ms, retry_after_s=after_s, maybe_written=maybe)
         rests = breaker.note(conn, item.connection, failed=failed)
-        for subject, n in outbox.backlog(conn, lane.name):
-            words = f"{n} writes wait behind the first one of {subject}"
-            hint = f"See hub deliveries list --connection {item.connection}; skip what hinders."
-            alerts.open_(conn, "backlog", item.connection, subject, words, hint)
+        if outbox.waiting_behind(conn, item) > outbox.BACKLOG_MAX:
+            words = f"more than {outbox.BACKLOG_MAX} writes wait behind delivery {item.id}"
+            hint = f"See hub deliveries show {item.id}; mend its cause, or skip it."
+            alerts.open_(conn, "backlog", item.connection, item.subject, words, hint)
         if refused and connections.set_state(conn, item.connection, "auth_failed", str(exc)):
             log.error("credentials refused", extra={"connection": item.connection})
     log.warning(

@@ -295,26 +295,33 @@ def awaited(conn: Connection, connection: str, names: Sequence[str]) -> str | No
     return None
 
 
-def hasten(conn: Connection, connection: str) -> int:
-    """The vendor is back: what waits for its next try is due now; how many deliveries."""
+def awaiting(name: str) -> str:
+    """What is noted of a delivery that waits for a copy of that record."""
+    return f"waits for the copy of {name}"[:500]
+
+
+def hasten(conn: Connection, connection: str, why: str = "") -> int:
+    """What waits for its next try is due now, all of it or what waits for this; how many."""
     waiting = update(delivery).where(
         delivery.c.lane.in_(leases.lanes("out", connection)),
         outbox_pending,  # names the index
         delivery.c.state == "retry",
         delivery.c.available_at > leases.now(),
     )
+    if why:
+        waiting = waiting.where(delivery.c.error == why)
     return conn.execute(waiting.values(available_at=leases.now())).rowcount
 
 
-def backlog(conn: Connection, lane: str) -> list[tuple[str, int]]:
-    """Records of a lane behind whose first delivery too many others wait, with how many."""
-    query = (
-        select(delivery.c.subject, func.count())
-        .where(delivery.c.lane == lane, outbox_pending)
-        .group_by(delivery.c.subject)
-        .having(func.count() > BACKLOG_MAX)
+def waiting_behind(conn: Connection, item: Delivery) -> int:
+    """How many writes of the same record wait behind this one; counted no further than needed."""
+    later = select(delivery.c.id).where(
+        delivery.c.subject == item.subject,
+        delivery.c.connection == item.connection,
+        outbox_pending,
+        delivery.c.id > item.id,
     )
-    return [(subject, n) for subject, n in conn.execute(query)]
+    return len(conn.execute(later.limit(BACKLOG_MAX + 1)).all())
 
 
 def replay(conn: Connection, ids: Sequence[int]) -> int:

@@ -2,8 +2,9 @@
 
 People edit in all three systems, the systems fail in every way they know, and the hub's process
 ends at random commits and calls. Then all is calm; when nothing is left to be done, each stream is
-compared with its source once. ``HUB_TEST_SCHEDULES`` says how many lives are told, ``HUB_TEST_SEED``
-tells one again.
+compared with its source once.
+
+``HUB_TEST_SCHEDULES`` says how many lives are told, ``HUB_TEST_SEED`` tells one again.
 """
 
 from __future__ import annotations
