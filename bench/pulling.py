@@ -30,7 +30,8 @@ def main() -> None:
     log.configure("WARNING")
     hub = open_hub(settings())
     live = hub.registry.get(connection)
-    name_key("李娜")  # the adapter and the tables for names stand ready, as in a worker that runs
+    for name in ("李娜", "Li Na"):  # the tables for names stand ready, as in a worker that runs
+        name_key(name)
     if "--full" in flags:
         with hub.database.write() as conn:
             checkpoints.restart(conn, connection, stream)

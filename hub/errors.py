@@ -7,6 +7,7 @@ HubError
 ├── RemoteError                 the vendor did not do what we asked
 │   ├── AuthError               credentials refused: pause the connection, tell once
 │   ├── RetryableError          timeout, 429, 5xx, busy: try again later
+│   │   └── PacedError          our own budget for the vendor: nobody failed, it is not time yet
 │   ├── CursorExpiredError      the vendor forgot our cursor: start from the beginning
 │   └── UnknownOutcomeError     a write may or may not have happened: look it up first
 ├── RecordError                 one row is unusable; its neighbours go on
@@ -56,6 +57,10 @@ class RetryableError(RemoteError):
     def __init__(self, message: str, *, hint: str = "", retry_after_s: float | None = None) -> None:
         super().__init__(message, hint=hint)
         self.retry_after_s = retry_after_s
+
+
+class PacedError(RetryableError):
+    """Our own budget does not allow the call yet; that is no failure of anybody."""
 
 
 class CursorExpiredError(RemoteError):

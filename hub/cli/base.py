@@ -21,7 +21,10 @@ from hub.store.migrate import is_current
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-out = Console()
+PIPED_WIDTH = 200
+"""A pipe has no width of its own, and lines that are cut help no program behind it."""
+
+out = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
 err = Console(stderr=True)
 
 

@@ -20,7 +20,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from hub.models import Level, Party
 from hub.models.normalise import (
@@ -37,8 +37,7 @@ Key = tuple[str, str]
 """(type, normalised value) of an identifier."""
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(NamedTuple):
     """What one party record knows that can tell whose it is.
 
     Attributes:
@@ -81,10 +80,12 @@ def evidence_of(party: Party, region: str) -> Evidence:
     """The evidence in a party record; identifiers that cannot be read are left out."""
     keys: dict[Key, Level] = {}
     for point in party.contact_points:
-        value = identifier_value(point.type, point.value, region)
-        if value and point.type in STRONG_TYPES:
-            known = keys.get((point.type, value), Level.CLAIMED)
-            keys[point.type, value] = known if known is not Level.CLAIMED else point.level
+        if point.type not in STRONG_TYPES:
+            continue
+        if value := identifier_value(point.type, point.value, region):
+            key = (point.type, value)
+            if keys.get(key, Level.CLAIMED) is Level.CLAIMED:
+                keys[key] = point.level
     return Evidence(str(party.ref), party.kind, name_key(party.name, party.kind), keys)
 
 

@@ -7,7 +7,8 @@ what it tells happened (``occurred_at``); ``extra`` keeps every vendor field no 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, ClassVar
+from functools import cache
+from typing import Annotated, Any, ClassVar, get_args
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
@@ -91,5 +92,14 @@ class Record(Model):
 
     def refs(self) -> dict[str, Ref]:
         """The other records this one names, by field."""
-        named = ((name, getattr(self, name)) for name in type(self).model_fields if name != "ref")
-        return {name: value for name, value in named if isinstance(value, Ref)}
+        named = ((name, getattr(self, name)) for name in _ref_fields(type(self)))
+        return {name: value for name, value in named if value is not None}
+
+
+@cache
+def _ref_fields(kind: type[Record]) -> tuple[str, ...]:
+    """The fields that may name another record."""
+    fields = ((name, field.annotation) for name, field in kind.model_fields.items())
+    return tuple(
+        n for n, type_ in fields if n != "ref" and (type_ is Ref or Ref in get_args(type_))
+    )

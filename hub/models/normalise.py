@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import re
+import threading
 import unicodedata
 from collections.abc import Callable, Container
 from functools import cache, lru_cache
@@ -26,6 +27,9 @@ RECENT = 8192
 """Spellings remembered: a few batches' worth. One batch asks for the same value several times, and
 a longer memory would cost 100 MiB for values that seldom come back.
 """
+
+_LOADING = threading.Lock()
+"""Pypinyin's modules import each other: two threads at once would find them half loaded."""
 
 _EXTENSION = re.compile(r"(?:转|分机|ext\.?|x|#|-{2,})\s*(\d{1,6})\s*$", re.IGNORECASE)
 _HAN = re.compile(r"[㐀-鿿]+")
@@ -180,8 +184,9 @@ def _pinyin() -> tuple[Callable[[str], list[str]], Container[str]]:
 
     What was loaded stays for good, so the garbage collector need not look through it again.
     """
-    from pypinyin import lazy_pinyin
-    from pypinyin.constants import PHRASES_DICT
+    with _LOADING:
+        from pypinyin import lazy_pinyin
+        from pypinyin.constants import PHRASES_DICT
 
     gc.freeze()
     return lazy_pinyin, PHRASES_DICT
@@ -239,6 +244,7 @@ def search_keys(name: str) -> str:
 
 @cache
 def _pinyin_syllables() -> frozenset[str]:
+    _pinyin()  # loads the whole of it
     from pypinyin.constants import PINYIN_DICT
     from pypinyin.contrib.tone_convert import to_normal
 

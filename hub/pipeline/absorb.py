@@ -10,9 +10,9 @@ import logging
 import uuid
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
+from typing import NamedTuple
 
 import orjson
 from sqlalchemy import Connection
@@ -36,8 +36,7 @@ log = logging.getLogger(__name__)
 BATCH_MAX = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Arrived:
+class Arrived(NamedTuple):
     """One raw row, or word of its end, on its way in.
 
     Attributes:
@@ -50,13 +49,25 @@ class Arrived:
     inbox_id: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(NamedTuple):
     """A row after the mapping: what to store, and the records cut from it (None: it is gone)."""
 
     incoming: Incoming
     cut: Cut | None
     inbox_id: int | None
+
+
+class Ready(NamedTuple):
+    """A batch as far as it can be worked on before its transaction.
+
+    Attributes:
+        rows: what was news when we looked.
+        same: what was stored just so, or newer.
+    """
+
+    rows: list[Prepared]
+    faults: list[Fault]
+    same: list[Incoming]
 
 
 def _nothing(_: Connection) -> None:
@@ -71,6 +82,7 @@ def absorb(
     *,
     begin: Callable[[Connection], None] = _nothing,
     quiet: bool = False,
+    ready: Ready | None = None,
 ) -> None:
     """Apply one batch and what ends it, in one transaction; safe to run twice.
 
@@ -79,11 +91,14 @@ def absorb(
         begin: runs first in the transaction, and in each part when a large batch is split: it
             holds the lease, so that nothing is written without it.
         quiet: rules stay silent, as for the first load of a stream.
+        ready: what ``prepare`` made of these rows ahead of their turn.
 
     Raises:
         StoreError: nothing was written, or the first part of the batch only.
     """
-    rows, faults = prepare(hub, live, arrived)
+    if ready is None or not _still_same(hub, ready):
+        ready = prepare(hub, live, arrived)
+    rows, faults, _ = ready
     rules = () if quiet else hub.rules
 
     def story(conn: Connection) -> list[str]:
@@ -199,7 +214,14 @@ def _is_news(row: Incoming, stored: Mapping[str, Known]) -> bool:
     return row.ref not in stored or stored[row.ref].yields_to(row)
 
 
-def prepare(hub: Hub, live: Live, arrived: Sequence[Arrived]) -> tuple[list[Prepared], list[Fault]]:
+def _still_same(hub: Hub, ready: Ready) -> bool:
+    """Whether rows that were left out as known still may be: others have written meanwhile."""
+    with hub.database.read() as conn:
+        stored = records.known(conn, (row.ref for row in ready.same))
+    return not any(_is_news(row, stored) for row in ready.same)
+
+
+def prepare(hub: Hub, live: Live, arrived: Sequence[Arrived]) -> Ready:
     """Hash and map the rows; unchanged ones are left out before any mapping or validation."""
     faults: list[Fault] = []
     incoming: list[tuple[Incoming, Arrived]] = []
@@ -212,15 +234,17 @@ def prepare(hub: Hub, live: Live, arrived: Sequence[Arrived]) -> tuple[list[Prep
         stored = records.known(conn, (row.ref for row, _ in incoming))
     copies = Counter(row.ref for row, _ in incoming)
     rows: list[Prepared] = []
+    same: list[Incoming] = []
     for row, a in incoming:
         if copies[row.ref] == 1 and not _is_news(row, stored):
+            same.append(row)
             continue
         try:
             cut = _cut(live, row.ref, a) if row.payload else None
             rows.append(Prepared(row, cut, a.inbox_id))
         except MappingError as exc:
             faults.append(_fault(live, a, exc))
-    return rows, faults
+    return Ready(rows, faults, same)
 
 
 def _incoming(live: Live, a: Arrived) -> Incoming:

@@ -13,11 +13,10 @@ from sqlalchemy import Connection
 
 from hub.errors import ConfigError
 from hub.mapping import shared
-from hub.models import Record
 from hub.pipeline.lane import Lane
 from hub.registry import Hub, plan_of
 from hub.rules.decide import Intent
-from hub.store import alerts, checkpoints, jobs, outbox, records, syncs
+from hub.store import alerts, checkpoints, customers, jobs, outbox, records, syncs
 from hub.store.jobs import Job
 from hub.store.outbox import Creation
 from hub.store.records import Saved
@@ -59,12 +58,18 @@ def _usable(conn: Connection, hub: Hub, sync: Sync) -> list[Plan]:
     return [one]
 
 
-def align(conn: Connection, hub: Hub, refs: Iterable[str], customers: Iterable[str] = ()) -> None:
-    """Decide anew on what these records, and the records of these customers, are copies of."""
+def align(
+    conn: Connection, hub: Hub, refs: Iterable[str], customer_ids: Iterable[str] = ()
+) -> None:
+    """Decide anew on what these records, and the records of these customers, are copies of.
+
+    And on records that name one of the customers: where they are copied to, it may have come now.
+    """
     if not hub.syncs:
         return
-    names = list(refs)
-    touched = [f"{syncs.CUSTOMER}{id_}" for id_ in customers]
+    ids = list(customer_ids)
+    names = [*refs, *syncs.naming(conn, ids)]
+    touched = [f"{syncs.CUSTOMER}{id_}" for id_ in ids]
     plans = active(conn, hub, None if touched else {syncs.stream_of(name) for name in names})
     for one in plans:
         mine = [name for name in names if syncs.stream_of(name) in one.streams]
@@ -76,38 +81,60 @@ def align_subjects(conn: Connection, one: Plan, subjects: Iterable[str]) -> None
     wanted = sorted(set(subjects))
     syncs.lock(conn, one, wanted)
     intents: list[Intent] = []
-    coming = outbox.creating(conn, (stream.split("/") for stream in one.streams))
-    for group in syncs.load(conn, one, wanted):
-        joining = [m for m in group.members if m.base is None and not m.gone]
-        ours = [m.ref for m in joining if _may_be_ours(coming.get(m.stream, ()), m.values)]
-        if ours:
-            defer(conn, ours, quiet=True)
-            continue
-        if not group.members:
-            continue
+    groups = syncs.load(conn, one, wanted)
+    joining = [m.ref for g in groups for m in g.members if m.base is None and not m.gone]
+    later = suspected(conn, joining)
+    defer(conn, later, quiet=True)
+    settled = [g for g in groups if g.members and later.isdisjoint(m.ref for m in g.members)]
+    for group in settled:
         outcome = decide(one, group.members, group.values)
         if outcome.news or outcome.writes or outcome.bases or any(m.gone for m in group.members):
             revision = syncs.save(conn, one, group, outcome)
             intents += [_intent(one, group, write, revision) for write in outcome.writes]
+    customers.note_copies(conn, _joined(settled))
     outbox.enqueue(conn, intents)
+    outbox.close_moot(conn, one.id, {m.ref: g.streams for g in settled for m in g.members})
+
+
+def _joined(groups: Iterable[Group]) -> dict[str, str]:
+    """Party records that have just joined others, with one that was there before.
+
+    From now on they are copies of one another: a new name of one must not part them.
+    """
+    found: dict[str, str] = {}
+    for group in groups:
+        alive = [m for m in group.members if not m.gone]
+        if group.is_customer and len(alive) > 1:
+            anchor = min(alive, key=lambda m: (m.base is None, m.ref)).ref
+            found |= {m.ref: anchor for m in alive if m.base is None and m.ref != anchor}
+    return found
+
+
+def catch_up(conn: Connection, one: Plan, ref: str) -> None:
+    """Decide on what the copies of a thing show, where that had to wait for the end of a write."""
+    subject = syncs.subjects(conn, [ref]).get(ref)
+    for group in syncs.load(conn, one, [subject] if subject else []):
+        ready = (m for m in group.members if m.base is not None and not (m.gone or m.busy))
+        if any(m.base != m.values for m in ready):
+            align_subjects(conn, one, [group.subject])
 
 
 def suspects(conn: Connection, saved: Saved) -> frozenset[str]:
     """New records that may be copies we are making now, seen before their makers' answer was."""
-    return suspected(conn, {n: r for n, r in saved.records.items() if n not in saved.before})
+    return suspected(conn, [name for name in saved.records if name not in saved.before])
 
 
-def suspected(conn: Connection, found: Mapping[str, Record]) -> frozenset[str]:
+def suspected(conn: Connection, refs: Collection[str]) -> frozenset[str]:
     """Of these records those that may yet turn out to be copies of ours."""
-    coming = outbox.creating(conn, (syncs.stream_of(name).split("/") for name in found))
+    coming = outbox.creating(conn, (syncs.stream_of(name).split("/") for name in refs))
     if not coming:
         return frozenset()
-    known = outbox.copies(conn, list(found))
+    known = outbox.copies(conn, list(refs))
+    found = records.load(conn, [name for name in refs if name not in known])
     return frozenset(
         name
         for name, record in found.items()
-        if name not in known
-        and _may_be_ours(coming.get(syncs.stream_of(name), ()), record.model_dump(mode="json"))
+        if _may_be_ours(coming.get(syncs.stream_of(name), ()), record.model_dump(mode="json"))
     )
 
 
@@ -124,10 +151,10 @@ def defer(conn: Connection, refs: Collection[str], *, quiet: bool) -> None:
 def _may_be_ours(coming: Iterable[Creation], shown: Mapping[str, Any]) -> bool:
     """Whether a copy that is being made, or may have been made, could be this.
 
-    While the maker's answer is due, anything new may be; what nobody knows the outcome of is told
-    by its content, because it may wait for a person for days.
+    While the maker's answer is due, anything new may be; when it may take long, or a person, it is
+    told by its content.
     """
-    return any(c.state != "unknown" or resembles(c.fields, shared(c.fields, shown)) for c in coming)
+    return any(c.is_soon or resembles(c.fields, shared(c.fields, shown)) for c in coming)
 
 
 def _intent(one: Plan, group: Group, write: Write, revision: int) -> Intent:
@@ -135,13 +162,15 @@ def _intent(one: Plan, group: Group, write: Write, revision: int) -> Intent:
     connection, _, stream = write.stream.partition("/")
     alive = [m.ref for m in group.members if not m.gone]
     source = min((ref for ref in alive if ref != write.ref), default=alive[0])
+    # What all copies are bound to, also those of a copy; a customer is in none of the systems.
+    original = source if group.is_customer else group.subject
     # A copy is created once, however often that is decided.
     what = [one.id, write.ref, revision] if write.ref else [one.id, group.subject, write.stream]
     return Intent(
         key=blake2b(orjson.dumps(what), digest_size=16).hexdigest(),
         connection=connection,
         stream=stream,
-        subject=write.ref or source,
+        subject=write.ref or original,
         fields={},
         cause={"sync": one.id, "record": source, "subject": group.subject},
         sync=one.id,

@@ -10,10 +10,11 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
@@ -22,6 +23,9 @@ from hub.errors import (
     ConfigError,
     ConflictError,
     HubError,
+    MappingError,
+    PacedError,
+    RecordError,
     RejectedError,
     RemoteError,
     RetryableError,
@@ -29,7 +33,7 @@ from hub.errors import (
     UnknownOutcomeError,
 )
 from hub.mapping import fields_of, shared, to_canonical, to_vendor
-from hub.models import PARTY_KINDS, Ref
+from hub.models import PARTY_KINDS, Level, Ref
 from hub.pipeline import align
 from hub.pipeline.absorb import Arrived, absorb, rebuild, settle
 from hub.pipeline.lane import HELD_S, Lane
@@ -54,11 +58,13 @@ from hub.syncs.spec import Plan
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
 BATCH_MAX = 100
 RETRY_S = (5, 30, 120, 600, 3600, 3 * 3600, 8 * 3600, 16 * 3600)
 GIVE_UP_AFTER = timedelta(hours=24)
 CONFLICTS_MAX = 3
 AWAIT_S = 5.0
+REST_MAX_S = 60.0
 ORIGIN_RANK = 9
 """A copy belongs where its original does, unless its own references say better."""
 
@@ -82,8 +88,8 @@ class Order:
 
     @property
     def is_needless(self) -> bool:
-        """Whether the copy says all of it already."""
-        return self.change.id is not None and not self.change.values
+        """Whether the copy says all of it already, or there is nothing left to copy."""
+        return not self.change.values and (self.change.id is not None or self.sync is not None)
 
 
 def deliver(hub: Hub, lane: Lane) -> None:
@@ -105,7 +111,7 @@ def deliver(hub: Hub, lane: Lane) -> None:
             became = _deliver_one(hub, lane, live, item)
             if became in ("refused", "rests"):
                 return  # every further try would only knock at a closed door
-            if became not in ("confirmed", "dead"):
+            if became not in ("confirmed", "dead", "skipped"):
                 stopped.add(item.order_key)
 
 
@@ -120,7 +126,9 @@ def _rests(hub: Hub, lane: Lane, live: Live) -> bool:
 
 
 def _deliver_one(hub: Hub, lane: Lane, live: Live, item: Delivery) -> str:
-    """Try once and store the outcome: confirmed, dead, retry, unknown, looping, refused, rests."""
+    """Try once and store the outcome: confirmed, skipped, dead, retry, unknown, looping, refused
+    or rests.
+    """  # noqa: D205 - one sentence
     lane.keep(hub)
     began = time.monotonic()
     try:
@@ -129,6 +137,8 @@ def _deliver_one(hub: Hub, lane: Lane, live: Live, item: Delivery) -> str:
             return _write(hub, lane, live, item)
     except StoreError:
         raise
+    except PacedError as exc:
+        return _pause(hub, lane, item, exc)
     except HubError as exc:
         error: HubError = exc
     except Exception as exc:
@@ -136,6 +146,16 @@ def _deliver_one(hub: Hub, lane: Lane, live: Live, item: Delivery) -> str:
         error = RejectedError(f"{type(exc).__name__} in the adapter {live.manifest.name}")
         error.__cause__ = exc
     return _store_failure(hub, lane, live, item, error, _ms(began))
+
+
+def _pause(hub: Hub, lane: Lane, item: Delivery, exc: PacedError) -> str:
+    """It is not time yet for any call to this vendor."""
+    after_s = exc.retry_after_s or AWAIT_S
+    with hub.database.write() as conn:
+        lane.hold(conn)
+        outbox.wait(conn, item, after_s, str(exc))
+    lane.rest_s = min(after_s, REST_MAX_S)
+    return "rests"
 
 
 def _check_not_cut_off(live: Live, item: Delivery) -> None:
@@ -161,7 +181,8 @@ def _write(hub: Hub, lane: Lane, live: Live, item: Delivery) -> str:
             return _close(hub, lane, item, order)
         if order.change.id is not None and _loops(hub, lane, item, order.change.id):
             return "looping"
-        _begin(hub, lane, item, order)
+        if not _begin(hub, lane, item, order):
+            return "skipped"
         began = time.monotonic()
         try:
             receipt = live.adapter.push(live.streams[item.stream], order.change)
@@ -184,24 +205,40 @@ def _order(hub: Hub, live: Live, item: Delivery) -> Order:
         one = _plan(conn, hub, item)
         if one is None:
             id_ = copy_of(conn, subject, item.connection, item.stream)
-            values, fields, sync = item.fields, item.fields, None
+            values = fields = named = item.fields
         else:
-            id_, values, sync = _agreed(conn, one, item)
-            fields = fields_of(syncs.with_refs(conn, values))
+            id_, values = _agreed(conn, one, item)
+            named = syncs.with_refs(conn, values)
+            fields = fields_of(named)
         missing: list[str] = []
 
         def find(ref: Ref, stream: str) -> str | None:
             found = counterpart(conn, ref, item.connection, stream)
             if found is None:
-                missing.append(str(ref))
+                missing.extend(_same_thing(conn, ref))
             return found
 
         vendor = to_vendor(spec, fields, find=find)
-        awaits = outbox.awaited(conn, item.connection, missing) if missing else None
+        awaits = outbox.awaited(conn, item, missing) if missing else None
+        values = _sayable(values, named, missing)
         match = to_vendor(spec, _match_fields(conn, live, item), find=find) if id_ is None else {}
         version = records.version(conn, f"{item.connection}/{item.stream}/{id_}") if id_ else ""
     change = Change(id_, vendor, item.key, f"hub-{item.key[:16]}", version)
-    return Order(change, values, match, awaits, sync)
+    return Order(change, values, match, awaits, one)
+
+
+def _sayable(
+    values: Mapping[str, Any], named: Mapping[str, Any], missing: Collection[str]
+) -> dict[str, Any]:
+    """The values without references to what has no copy there yet.
+
+    They are not written, so what the vendor shows for them is nothing it made of them.
+    """
+    return {
+        path: value
+        for path, value in values.items()
+        if value == named[path] or (named[path] and str(Ref(**named[path])) not in missing)
+    }
 
 
 def _plan(conn: Connection, hub: Hub, item: Delivery) -> Plan | None:
@@ -216,9 +253,7 @@ def _plan(conn: Connection, hub: Hub, item: Delivery) -> Plan | None:
     return found
 
 
-def _agreed(
-    conn: Connection, one: Plan, item: Delivery
-) -> tuple[str | None, Mapping[str, Any], Plan | None]:
+def _agreed(conn: Connection, one: Plan, item: Delivery) -> tuple[str | None, Mapping[str, Any]]:
     """The copy to bring in line, or None to make one; and what it does not say yet."""
     subject = syncs.subjects(conn, [item.subject]).get(item.subject, item.subject)
     (group,) = syncs.load(conn, one, [subject])
@@ -226,14 +261,14 @@ def _agreed(
     here = [m for m in group.members if m.stream == place]
     target = next((m for m in here if m.ref == item.subject), here[0] if here else None)
     agreed = group.values
+    if target is None and item.under_way is None and all(m.gone for m in group.members):
+        return None, {}  # it was deleted before its copy was made
     if target is None:
-        values = {path: agreed[path] for path in one.paths if path in agreed}
-        writable = one.writable[place]
-        told = {path: value for path, value in values.items() if path in writable}
-        return None, told, one
+        writable = [path for path in one.paths if path in agreed and path in one.writable[place]]
+        return None, {path: agreed[path] for path in writable}
     paths = [] if target.gone else differing(one, target, agreed)
     told = {path: _cleared(agreed[path], target.values.get(path)) for path in paths}
-    return target.ref.removeprefix(f"{place}/"), told, one
+    return target.ref.removeprefix(f"{place}/"), told
 
 
 def _cleared(value: Any, shown: Any) -> Any:
@@ -249,7 +284,11 @@ def _match_fields(conn: Connection, live: Live, item: Delivery) -> dict[str, Any
         return {}
     document = found[item.subject].model_dump(mode="json")
     told = {name: document[name] for name in names if document.get(name)}
-    points = [p for p in document.get("contact_points", ()) if p["type"] in names]
+    points = [
+        point
+        for point in document.get("contact_points", ())
+        if point["type"] in names and point["level"] != Level.CLAIMED  # a stranger may say it
+    ]
     return told | ({"contact_points": points} if points else {})
 
 
@@ -275,6 +314,13 @@ def copy_of(conn: Any, ref: Ref, connection: str, stream: str) -> str | None:
     return next((name.removeprefix(prefix) for name in theirs if name.startswith(prefix)), None)
 
 
+def _same_thing(conn: Connection, ref: Ref) -> list[str]:
+    """The records any of which a copy of the same thing may be made from."""
+    mine = customers.links(conn, [str(ref)]).get(str(ref))
+    original = outbox.copies(conn, [str(ref)]).values()
+    return [str(ref), *original, *(customers.members(conn, mine) if mine else ())]
+
+
 def counterpart(conn: Any, ref: Ref, connection: str, stream: str) -> str | None:
     """What another system calls the same thing: also what a copy of ours was made from."""
     if found := copy_of(conn, ref, connection, stream):
@@ -290,11 +336,9 @@ def counterpart(conn: Any, ref: Ref, connection: str, stream: str) -> str | None
 
 def _adopt(hub: Hub, lane: Lane, live: Live, item: Delivery, order: Order) -> bool:
     """Bind the one copy that is there already, so that no second one is made."""
-    if not order.match or item.under_way == "create":
+    if item.under_way == "create":
         return False  # what we find may be our own earlier write: the adapter looks that up
-    rows = live.adapter.find(live.streams[item.stream], order.match)
-    spec = live.mapping(item.stream)
-    found = {spec.external_id(row): row for row in rows}
+    found = _candidates(hub, live, item, order)
     if len(found) > 1:
         raise RejectedError(
             f"{len(found)} records in {live.name}/{item.stream} look like {item.subject}",
@@ -310,7 +354,11 @@ def _adopt(hub: Hub, lane: Lane, live: Live, item: Delivery, order: Order) -> bo
         if outbox.bound_id(conn, item.subject, item.connection, item.stream) == id_:
             _belongs(conn, hub, live, item, id_)
 
-    absorb(hub, live, [Arrived(Row(item.stream, row), leases.now())], begin=bind)
+    def in_line(conn: Connection) -> None:
+        align.align(conn, hub, [item.subject, f"{live.name}/{item.stream}/{id_}"])
+
+    told = [Arrived(Row(item.stream, row), leases.now())]
+    absorb(hub, live, told, in_line, begin=bind)
     with hub.database.read() as conn:
         bound = outbox.bound_id(conn, item.subject, item.connection, item.stream)
     if bound != id_:
@@ -322,11 +370,43 @@ def _adopt(hub: Hub, lane: Lane, live: Live, item: Delivery, order: Order) -> bo
     return True
 
 
-def _begin(hub: Hub, lane: Lane, item: Delivery, order: Order) -> None:
+def _candidates(hub: Hub, live: Live, item: Delivery, order: Order) -> dict[str, Raw]:
+    """Rows that may be the copy, by id: the one a person named, or those that look alike."""
+    with hub.database.read() as conn:
+        named = outbox.bound_id(conn, item.subject, item.connection, item.stream)
+    if named is None:
+        found = live.adapter.find(live.streams[item.stream], order.match) if order.match else ()
+        return {live.mapping(item.stream).external_id(row): row for row in found}
+    row = live.adapter.fetch(RecordRef(item.stream, named)) if _can(live, "fetch") else None
+    if row is None:
+        raise RejectedError(
+            f"{live.name}/{item.stream}/{named}, the copy of {item.subject}, cannot be read",
+            hint="Pull the stream; if it is not there any more, skip this delivery.",
+        )
+    return {named: row}
+
+
+def _begin(hub: Hub, lane: Lane, item: Delivery, order: Order) -> bool:
+    """Commit what is about to be done; not when a person skipped it meanwhile."""
     what = "create" if order.change.id is None else "update"
     with hub.database.write() as conn:
         lane.hold(conn)
-        outbox.begin(conn, item, what, order.values)
+        return outbox.begin(conn, item, what, order.values)
+
+
+def _note(hub: Hub, lane: Lane, item: Delivery, change: Callable[[Connection], T]) -> T:
+    """Store what became of a try, and decide on what was edited over there during it."""
+
+    def story(conn: Connection) -> T:
+        lane.hold(conn)
+        noted = change(conn)
+        with suppress(ConfigError):  # such a sync writes nothing
+            one = align.plan_named(hub, item.sync) if item.sync else None
+            if one is not None:
+                align.catch_up(conn, one, item.subject)
+        return noted
+
+    return hub.database.run(story)
 
 
 def _loops(hub: Hub, lane: Lane, item: Delivery, external_id: str) -> bool:
@@ -335,18 +415,20 @@ def _loops(hub: Hub, lane: Lane, item: Delivery, external_id: str) -> bool:
         if not outbox.is_looping(conn, item, external_id):
             return False
     name = f"{item.connection}/{item.stream}/{external_id}"
-    with hub.database.write() as conn:
-        lane.hold(conn)
+
+    def stop(conn: Connection) -> bool:
         outbox.stop(conn, item, f"{name} was written too often")
-        if alerts.open_(
+        return alerts.open_(
             conn,
             "loop",
             item.connection,
             name,
             f"{name} was written more than {outbox.LOOP_WRITES} times in ten minutes",
             "Two systems answer each other: look at hub trace, then hub deliveries replay or skip.",
-        ):
-            log.error("loop stopped", extra={"delivery": item.id})
+        )
+
+    if _note(hub, lane, item, stop):
+        log.error("loop stopped", extra={"delivery": item.id})
     return True
 
 
@@ -385,17 +467,15 @@ def refetch(hub: Hub, id_: int) -> None:
 
 
 def _wait_for(hub: Hub, lane: Lane, item: Delivery, name: str) -> str:
-    with hub.database.write() as conn:
-        lane.hold(conn)
-        outbox.wait(conn, item, AWAIT_S, outbox.awaiting(name))
+    why = outbox.awaiting(name)
+    _note(hub, lane, item, lambda conn: outbox.wait(conn, item, AWAIT_S, why))
     return "retry"
 
 
 def _close(hub: Hub, lane: Lane, item: Delivery, order: Order) -> str:
     """Everybody is in line already."""
-    with hub.database.write() as conn:
-        lane.hold(conn)
-        outbox.close(conn, item, "in line", order.change.id)
+    id_ = order.change.id
+    _note(hub, lane, item, lambda conn: outbox.close(conn, item, "in line", id_))
     return "confirmed"
 
 
@@ -456,13 +536,18 @@ def _note_written(
     one = order.sync
     subject = syncs.subjects(conn, [item.subject]).get(item.subject, item.subject)
     copy = f"{item.connection}/{item.stream}/{external_id}"
-    shown: dict[str, Any] = {}
-    if raw is not None:
-        spec = live.mapping(item.stream)
-        cut = to_canonical(spec, raw, connection=live.name)
-        document = next((r.model_dump(mode="json") for r in cut if str(r.ref) == copy), None)
-        shown = syncs.named(conn, shared(order.values, document)) if document else {}
+    document = None if raw is None else _document(live, item, raw, copy)
+    shown = syncs.named(conn, shared(order.values, document)) if document else {}
     syncs.note_written(conn, one, subject, copy, order.values, shown)
+
+
+def _document(live: Live, item: Delivery, raw: Raw, copy: str) -> Mapping[str, Any]:
+    """The record in a vendor's answer; nothing when it cannot be read, which quarantine tells."""
+    try:
+        cut = to_canonical(live.mapping(item.stream), raw, connection=live.name)
+    except MappingError:
+        return {}
+    return next((r.model_dump(mode="json") for r in cut if str(r.ref) == copy), {})
 
 
 def _belongs(conn: Connection, hub: Hub, live: Live, item: Delivery, external_id: str) -> None:
@@ -472,7 +557,7 @@ def _belongs(conn: Connection, hub: Hub, live: Live, item: Delivery, external_id
         return
     if set(live.mapping(item.stream).kinds) & set(PARTY_KINDS):
         identity_lock(conn)
-        customers.note_copy(conn, item.subject, copy)
+        customers.note_copies(conn, {copy: item.subject})
         seen_before = customers.links(conn, [copy])
         if seen_before:
             evidence = customers.evidence(conn, seen_before).values()
@@ -490,8 +575,8 @@ def _store_failure(
     failed = isinstance(exc, RetryableError | UnknownOutcomeError)
     unsure = isinstance(exc, UnknownOutcomeError)
     maybe = unsure or (item.under_way is not None and isinstance(exc, RemoteError))
-    with hub.database.write() as conn:
-        lane.hold(conn)
+
+    def fail(conn: Connection) -> bool:
         outbox.fail(conn, item, state, exc, took_ms, retry_after_s=after_s, maybe_written=maybe)
         rests = breaker.note(conn, item.connection, failed=failed)
         if outbox.waiting_behind(conn, item) > outbox.BACKLOG_MAX:
@@ -500,6 +585,9 @@ def _store_failure(
             alerts.open_(conn, "backlog", item.connection, item.subject, words, hint)
         if refused and connections.set_state(conn, item.connection, "auth_failed", str(exc)):
             log.error("credentials refused", extra={"connection": item.connection})
+        return rests
+
+    rests = _note(hub, lane, item, fail)
     log.warning(
         "delivery failed",
         extra={"delivery": item.id, "state": state, "error": type(exc).__name__},
@@ -515,9 +603,9 @@ def _verdict(item: Delivery, exc: HubError, *, looks_up: bool) -> tuple[str, flo
         return "unknown", 0.0
     if isinstance(exc, ConflictError) and item.attempts < CONFLICTS_MAX:
         return "retry", float(RETRY_S[0])  # the vendor's copy moved under us: look at it anew
-    if isinstance(exc, RejectedError | ConfigError):
+    if isinstance(exc, RecordError | ConfigError):
         return "dead", 0.0
-    tried_all = item.attempts + 1 >= len(RETRY_S)
+    tried_all = item.attempts + 1 >= len(RETRY_S) and not isinstance(exc, AuthError)
     if tried_all and leases.now() - item.created_at > GIVE_UP_AFTER:
         return "dead", 0.0
     base = RETRY_S[min(item.attempts, len(RETRY_S) - 1)]

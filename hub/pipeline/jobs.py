@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 
-from hub.errors import AuthError, ConfigError, HubError, LeaseLostError, RetryableError
+from hub.errors import AuthError, ConfigError, HubError, LeaseLostError, PacedError, RetryableError
 from hub.pipeline import align, react, reconcile, replay, resync
 from hub.pipeline.lane import Lane
 from hub.registry import Hub
@@ -73,11 +73,12 @@ def _end(hub: Hub, lane: Lane, job: Job, state: str, error: str = "") -> None:
 
 def _postpone(hub: Hub, lane: Lane, job: Job, exc: HubError) -> None:
     after_s = float(RETRY_S[min(job.failures, len(RETRY_S) - 1)])
+    paced = isinstance(exc, PacedError)
     if isinstance(exc, RetryableError) and exc.retry_after_s:
-        after_s = max(after_s, exc.retry_after_s)
+        after_s = exc.retry_after_s if paced else max(after_s, exc.retry_after_s)
     with hub.database.write() as conn:
         lane.hold(conn)
-        jobs.postpone(conn, job.id, after_s, str(exc))
+        jobs.postpone(conn, job.id, after_s, str(exc), failed=not paced)
         if isinstance(exc, AuthError):
             connections.set_state(conn, job.connection, REFUSED, str(exc))
     log.warning("job waits", extra={"job": job.id, "kind": job.kind, "fault": str(exc)})

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from typing import TypeVar
 
 from sqlalchemy import Connection
 
@@ -15,10 +16,11 @@ from hub.errors import (
     CursorExpiredError,
     HubError,
     LeaseLostError,
+    PacedError,
     RemoteError,
     RetryableError,
 )
-from hub.pipeline.absorb import BATCH_MAX, Arrived, absorb
+from hub.pipeline.absorb import BATCH_MAX, Arrived, Ready, absorb, prepare
 from hub.pipeline.lane import Lane
 from hub.registry import Hub, Live
 from hub.sdk import Deleted, Page, Row
@@ -26,6 +28,10 @@ from hub.sdk.polling import Circle
 from hub.store import alerts, checkpoints, connections, leases, records
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Batch = tuple[Sequence[Arrived], Ready]
+"""Rows for one transaction, and what was made of them already."""
 
 RETRY_S = (5, 15, 60, 300, 900)
 FEW, FEWER_BY = 0.7, 20
@@ -51,6 +57,11 @@ def pull(hub: Hub, lane: Lane, connection: str, stream: str) -> bool:
         done = _pull(hub, lane, live, stream)
     except LeaseLostError:
         raise  # whoever took it over notes how it goes
+    except PacedError as exc:
+        with hub.database.write() as conn:
+            lane.hold(conn)
+            checkpoints.wait(conn, connection, stream, exc.retry_after_s or RETRY_S[0], str(exc))
+        raise
     except HubError as exc:
         _note_failure(hub, lane, live, stream, exc)
         raise
@@ -123,9 +134,10 @@ def _follow(hub: Hub, lane: Lane, live: Live, stream: str) -> bool:
         with hub.database.write() as conn:
             lane.hold(conn)
             checkpoints.begin(conn, live.name, stream)
-    pages = live.adapter.pull(live.streams[stream], cursor)
-    for began, page in advancing(f"{live.name}/{stream}: the cursor", prefetched(pages)):
-        _absorb_page(hub, lane, live, stream, page, began, quiet=quiet)
+    pages = prefetched(live.adapter.pull(live.streams[stream], cursor))
+    coming = advancing(f"{live.name}/{stream}: the cursor", pages)
+    for page, batches in ahead(_prepared(hub, live, stream, coming)):
+        _absorb_page(hub, lane, live, stream, page, batches, quiet=quiet)
         if not lane.has_time:
             return False
     return True
@@ -147,17 +159,32 @@ def advancing(what: str, pages: Iterator[tuple[datetime, Page]]) -> Iterator[tup
         yield began, page
 
 
-def _absorb_page(
-    hub: Hub, lane: Lane, live: Live, stream: str, page: Page, began: datetime, *, quiet: bool
-) -> None:
-    batches = in_batches(arrived(stream, page, began))
+def _prepared(
+    hub: Hub, live: Live, stream: str, pages: Iterator[tuple[datetime, Page]]
+) -> Iterator[tuple[Page, list[Batch]]]:
+    """Each page with its rows mapped, so that this is done while the page before is written."""
+    for began, page in pages:
+        batches = in_batches(arrived(stream, page, began))
+        yield page, [(rows, prepare(hub, live, rows)) for rows in batches]
 
+
+def _absorb_page(
+    hub: Hub,
+    lane: Lane,
+    live: Live,
+    stream: str,
+    page: Page,
+    batches: Sequence[Batch],
+    *,
+    quiet: bool,
+) -> None:
     def advance(conn: Connection) -> None:
         checkpoints.advance(conn, live.name, stream, page.cursor, len(page.records))
 
-    for batch in batches[:-1]:
-        absorb(hub, live, batch, begin=lane.hold, quiet=quiet)
-    absorb(hub, live, batches[-1], advance, begin=lane.hold, quiet=quiet)
+    *first, (last, ready_last) = batches
+    for rows, ready in first:
+        absorb(hub, live, rows, begin=lane.hold, quiet=quiet, ready=ready)
+    absorb(hub, live, last, advance, begin=lane.hold, quiet=quiet, ready=ready_last)
 
 
 def arrived(stream: str, page: Page, began: datetime) -> list[Arrived]:
@@ -173,19 +200,23 @@ def in_batches(rows: Sequence[Arrived]) -> list[Sequence[Arrived]]:
 
 def prefetched(pages: Iterator[Page]) -> Iterator[tuple[datetime, Page]]:
     """Each page with the instant its fetching began; the next one is fetched meanwhile."""
+    return ahead(_timed(pages))
 
-    def step() -> tuple[datetime, Page | None]:
+
+def _timed(pages: Iterator[Page]) -> Iterator[tuple[datetime, Page]]:
+    began = leases.now()
+    for page in pages:
+        yield began, page
         began = leases.now()
-        return began, next(pages, None)
 
-    with ThreadPoolExecutor(1, thread_name_prefix="prefetch") as pool:
-        coming = pool.submit(step)
-        while True:
-            began, page = coming.result()
-            if page is None:
-                return
-            coming = pool.submit(step)
-            yield began, page
+
+def ahead(items: Iterator[T]) -> Iterator[T]:
+    """The items; the next one is made in a thread while this one is worked on."""
+    with ThreadPoolExecutor(1, thread_name_prefix="ahead") as pool:
+        coming = pool.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = pool.submit(next, items, None)
+            yield item
 
 
 def _note_failure(hub: Hub, lane: Lane, live: Live, stream: str, exc: HubError) -> None:

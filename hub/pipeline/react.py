@@ -9,7 +9,7 @@ from hub.pipeline import align
 from hub.pipeline.absorb import react
 from hub.pipeline.lane import Lane
 from hub.registry import Hub
-from hub.store import records
+from hub.store import jobs, records
 from hub.store.jobs import Job
 
 
@@ -23,9 +23,10 @@ def step(hub: Hub, lane: Lane, job: Job) -> bool:
     def story(conn: Connection) -> bool:
         lane.hold(conn)
         found = records.load(conn, job.argument["refs"])
-        if align.suspected(conn, found):
+        if align.suspected(conn, list(found)):
             return False
         react(conn, hub, list(found), quiet=job.argument["quiet"])
+        jobs.end(conn, job.id)  # here, or a kill would let rules see it twice
         return True
 
     if not hub.database.run(story):

@@ -216,7 +216,7 @@ class Reconciliation:
             self._commit(self.now.enter(WEED))
             return
         begin = datetime.combine(date.fromordinal(self.now.days[index]), time(), UTC)
-        window = Window(begin, begin + timedelta(days=1))
+        window = Window(begin, begin + timedelta(days=1), by_occurrence=True)
         try:
             pages = self.live.adapter.history(self.stream, window, cursor)
             over = self._take(pages, lambda place: json.dumps([index, place]))
@@ -240,7 +240,7 @@ class Reconciliation:
         return True
 
     def _take_batch(self, batch: Sequence[Arrived], cursor: str | None) -> None:
-        news, _ = prepare(self.hub, self.live, batch)
+        news = prepare(self.hub, self.live, batch).rows
         then = replace(self.now, cursor=cursor, repaired=self.now.repaired + len(news))
         self._absorb(batch, then, [one for a in batch for one in self._seen(a)])
 

@@ -240,7 +240,7 @@ def _replay_batch(
         row["id"]: Arrived(Row(row["stream"], json.loads(row["body"])), row["at"], row["inbox_id"])
         for row in rows
     }
-    usable = {id_: a for id_, a in arrived.items() if not prepare(hub, live, [a])[1]}
+    usable = {id_: a for id_, a in arrived.items() if not prepare(hub, live, [a]).faults}
 
     def finish(conn: Connection) -> None:
         quarantine.mark(conn, list(usable), "replayed")

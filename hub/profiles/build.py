@@ -27,15 +27,15 @@ from hub.profiles.document import Fact, Profile, Source
 SHOWN = 20
 """How many facts of each kind a profile shows."""
 
-_SURVIVORS = {
-    "name": "name",
-    "organization": "organization_name",
-    "title": "title",
-    "tier": "tier",
-    "owner": "owner",
-    "language": "language",
-}
-"""Values of the profile of which one survives, and the records' name for each."""
+_SURVIVORS = (
+    ("name", "name"),
+    ("organization", "organization_name"),
+    ("title", "title"),
+    ("tier", "tier"),
+    ("owner", "owner"),
+    ("language", "language"),
+)
+"""Values of the profile of which one survives, and what the records call each."""
 
 _SURENESS = (Level.PROVEN, Level.RECORDED, Level.CLAIMED)
 _HIDDEN = frozenset({"ref", "version", "occurred_at", "extra", "html", "description"})
@@ -92,7 +92,7 @@ def document(
     shown = {
         "id": id_,
         "kind": next(kind for kind in PARTY_KINDS if kind in kinds),
-        **{name: _survivor(name, ranked) for name in _SURVIVORS},
+        **{name: _survivor(field, ranked) for name, field in _SURVIVORS},
         "tags": list(dict.fromkeys(tag for party, _ in ranked for tag in party.tags)),
         "contacts": _contacts(ranked, regions),
         "addresses": _addresses(ranked),
@@ -145,15 +145,16 @@ def _newest(held: Held) -> tuple[float, str]:
     return -(at.timestamp() if at else 0.0), held.source.ref
 
 
-def _survivor(name: str, ranked: Sequence[tuple[Party, Source]]) -> Document | None:
+def _survivor(field: str, ranked: Sequence[tuple[Party, Source]]) -> Document:
     """The first value in order of rank; the differing ones are kept as losers."""
-    field = _SURVIVORS[name]
-    given = [(v, source) for party, source in ranked if (v := getattr(party, field, ""))]
-    if not given:
-        return None
-    (value, source), *rest = given
-    others = {other: {"value": other, "source": vars(s)} for other, s in rest if other != value}
-    won: Document = {"value": value, "source": vars(source), "reason": "only value"}
+    won: Document = {}
+    others: Document = {}
+    for party, source in ranked:
+        value = getattr(party, field, "")
+        if value and not won:
+            won = {"value": value, "source": vars(source), "reason": "only value"}
+        elif value and value != won["value"]:
+            others[value] = {"value": value, "source": vars(source)}
     if others:
         won |= {"reason": "source priority, then newest", "others": list(others.values())}
     return won

@@ -734,10 +734,11 @@ def _seen(pages: Sequence[Survey]) -> dict[str, str]:
 
 
 def _window(given: Mapping[str, Any]) -> Window:
-    instants = {
-        name: datetime.fromisoformat(given[name]) for name in ("since", "until") if name in given
-    }
-    return Window(**instants, where=given.get("where", ""))
+    since, until = (
+        datetime.fromisoformat(given[name]) if name in given else None
+        for name in ("since", "until")
+    )
+    return Window(since, until, given.get("where", ""), bool(given.get("by_occurrence")))
 
 
 def _other(secret: str) -> str:

@@ -58,11 +58,13 @@ class Window:
     Attributes:
         since, until: last changed at or after, and before; None = open.
         where: a condition in the vendor's own words, such as a query or a domain.
+        by_occurrence: the two instants speak of ``occurred_at`` instead, as the days of a tally do.
     """
 
     since: datetime | None = None
     until: datetime | None = None
     where: str = ""
+    by_occurrence: bool = False
 
 
 @dataclass(frozen=True, slots=True)

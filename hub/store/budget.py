@@ -19,7 +19,7 @@ from typing import Any
 
 from sqlalchemy import Connection, literal_column, select, update
 
-from hub.errors import RetryableError, StoreError
+from hub.errors import PacedError, RetryableError, StoreError
 from hub.sdk.pace import is_urgent
 from hub.store import bulk, leases
 from hub.store.db import Database
@@ -36,6 +36,10 @@ SLOWER, FASTER, CLEAN = 0.7, 1.1, 2
 
 RATE_MIN = 0.1
 """Calls a second that are tried however often the vendor refuses."""
+
+RATE_QUIET = 0.4
+"""Calls a second that a connection which seldom calls is brought down from: one 429 must not make a
+write of two calls impossible."""
 
 RATE_FREE = 100.0
 """Adapted so far up, a connection that has no rate of its own is left alone again."""
@@ -101,7 +105,7 @@ class Spending:
         if not self.calls:
             return self
         if self.throttled > self.calls * TOO_MANY:
-            usual = max(self.calls / WINDOW.total_seconds(), RATE_MIN)
+            usual = max(self.calls / WINDOW.total_seconds(), RATE_QUIET)
             rate = self.rate or limits.per_s or usual
             return replace(self, rate=max(rate * SLOWER, min(rate, RATE_MIN)), clean=0)
         clean = self.clean + 1
@@ -147,12 +151,12 @@ def grant(
     """Leave for the calls of about a second, and the row after it.
 
     Raises:
-        RetryableError: the vendor wants rest, or the day's budget does not allow it.
+        PacedError: the vendor wants rest, or the day's budget does not allow it.
     """
     since = max(now, state.next_at)
     wait_s = (since - now).total_seconds()
     if wait_s > PATIENCE_S:
-        raise RetryableError("the vendor may not be called yet", retry_after_s=wait_s)
+        raise PacedError("the vendor may not be called yet", retry_after_s=wait_s)
     rates = [rate for rate in (state.rate, limits.per_s) if rate]
     rate = min(rates, default=None)
     calls = max(1, int(rate * BLOCK.total_seconds())) if rate else BLOCK_CALLS
@@ -172,7 +176,7 @@ def _of_today(state: Spending, per_day: int, now: datetime, *, urgent: bool) -> 
     free = left if urgent else int(left - per_day * KEPT)
     if free < 1:
         words = "is spent" if left < 1 else "is kept for open requests"
-        raise RetryableError(
+        raise PacedError(
             f"what is left of the day's budget of {per_day} calls {words}",
             hint="It goes on at midnight UTC. requests_per_day of the connection sets it.",
             retry_after_s=_until_midnight_s(now),

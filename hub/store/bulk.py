@@ -15,6 +15,8 @@ from sqlalchemy import ColumnElement, Connection, Dialect, Table, Text, literal
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
+from hub.store.schema import Instant, to_us
+
 Row = Mapping[str, Any]
 
 
@@ -77,18 +79,21 @@ def _run(conn: Connection, table: Table, rows: Sequence[Row], conflict: str) -> 
     if not rows:
         return
     names = tuple(rows[0])
-    bind = _binders(table, names, conn.dialect)
     statement = _statement(table, names, conflict, conn.dialect)
+    columns = tuple(_column(table, name, rows) for name in names)
     if conn.dialect.name == "sqlite":
-        values = [tuple(b(row[n]) if b else row[n] for n, b in bind) for row in rows]
-        conn.exec_driver_sql(statement, values)
+        conn.exec_driver_sql(statement, list(zip(*columns, strict=True)))
     else:
-        arrays = tuple([b(row[n]) if b else row[n] for row in rows] for n, b in bind)
-        conn.exec_driver_sql(statement, arrays)
+        conn.exec_driver_sql(statement, columns)
 
 
-def _binders(table: Table, names: Sequence[str], dialect: Dialect) -> list[tuple[str, Any]]:
-    return [(name, table.c[name].type.bind_processor(dialect)) for name in names]
+def _column(table: Table, name: str, rows: Sequence[Row]) -> list[Any]:
+    """The values of a column as a driver takes them; only instants are not already."""
+    values = [row[name] for row in rows]
+    if not isinstance(table.c[name].type, Instant):
+        return values
+    told = {at: None if at is None else to_us(at) for at in set(values)}  # mostly one for all
+    return [told[at] for at in values]
 
 
 @lru_cache(maxsize=256)

@@ -83,6 +83,12 @@ def complete(conn: Connection, connection: str, stream: str, every_s: float) -> 
     return seen
 
 
+def wait(conn: Connection, connection: str, stream: str, after_s: float, why: str) -> None:
+    """It is not time yet to go on; that is no failure."""
+    due_at = leases.now() + timedelta(seconds=after_s)
+    _set(conn, connection, stream, due_at=due_at, error=why[:500])
+
+
 def postpone(conn: Connection, connection: str, stream: str, after_s: float, error: str) -> None:
     """The pull failed; it goes on from its cursor after ``after_s``."""
     due_at = leases.now() + timedelta(seconds=after_s)

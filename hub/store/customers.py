@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import orjson
 from sqlalchemy import Connection, delete, select, text, update
@@ -157,22 +157,33 @@ def verdicts(conn: Connection, refs: Iterable[str]) -> list[Verdict]:
     return list(newest.values())
 
 
-def note_copy(conn: Connection, original: str, copy: str) -> None:
-    """A party record the hub made from another one is of the same customer, once and for all."""
-    mine = links(conn, [original]).get(original)
-    pair = decision.c.a == original, decision.c.b == copy, decision.c.verb == "confirm"
-    if mine is None or conn.execute(select(decision.c.id).where(*pair).limit(1)).first():
-        return
-    row = {
-        "verb": "confirm",
-        "customer_id": mine,
-        "a": original,
-        "b": copy,
-        "evidence": orjson.dumps([{"rule": "copy"}]).decode(),
-        "actor": "hub",
-        "at": leases.now(),
-    }
-    bulk.insert(conn, decision, [row])
+def note_copies(conn: Connection, originals: Mapping[str, str]) -> None:
+    """Each of these party records, copy → original, is of its original's customer from now on.
+
+    They are kept alike, so neither a new name nor a new number of one parts them; a person's word
+    that came first or comes later does.
+    """
+    mine = links(conn, originals.values())
+    known: set[str | None] = set()
+    for chunk in bulk.chunks(originals):
+        said = select(decision.c.b).where(
+            bulk.among(decision.c.b, chunk), decision.c.verb.in_(("confirm", "reject"))
+        )
+        known.update(conn.execute(said).scalars())
+    rows = [
+        {
+            "verb": "confirm",
+            "customer_id": mine[original],
+            "a": original,
+            "b": copy,
+            "evidence": orjson.dumps([{"rule": "copy"}]).decode(),
+            "actor": "hub",
+            "at": leases.now(),
+        }
+        for copy, original in sorted(originals.items())
+        if original in mine and copy not in known
+    ]
+    bulk.insert(conn, decision, rows)
 
 
 def _confirmed(conn: Connection, refs: Iterable[str]) -> set[str]:

@@ -127,10 +127,16 @@ def end(conn: Connection, id_: int, state: str = DONE, error: str = "") -> None:
     _set(conn, id_, state=state, error=error[:500], ended_at=leases.now())
 
 
-def postpone(conn: Connection, id_: int, after_s: float, error: str) -> None:
-    """A slice failed; the job goes on from its cursor after ``after_s``."""
+def postpone(
+    conn: Connection, id_: int, after_s: float, error: str, *, failed: bool = True
+) -> None:
+    """A slice ended early; the job goes on from its cursor after ``after_s``.
+
+    Args:
+        failed: False when it was only not time yet.
+    """
     due_at = leases.now() + timedelta(seconds=after_s)
-    _set(conn, id_, due_at=due_at, failures=job.c.failures + 1, error=error[:500])
+    _set(conn, id_, due_at=due_at, failures=job.c.failures + int(failed), error=error[:500])
 
 
 def hasten(conn: Connection, kind: str | None, connection: str) -> None:

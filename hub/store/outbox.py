@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,8 +18,13 @@ from hub.store.schema import attempt, binding, delivery, outbox_pending
 STUCK = ("unknown", "looping")
 """States in which a delivery waits for a person, and later ones of its record behind it."""
 
+SOON = 4
+"""A write that failed more often may fail for a day: nobody waits for its outcome."""
+
 LOOP_WRITES = 10
 LOOP_WINDOW = timedelta(minutes=10)
+_OPEN = delivery.c.state.not_in(("confirmed", "skipped"))
+
 BACKLOG_MAX = 200
 """So many deliveries waiting behind one another are told to the administrator."""
 
@@ -111,15 +116,15 @@ def is_held_back(conn: Connection, lane: str) -> bool:
     return bool(conn.execute(select(ready)).scalar())
 
 
-def begin(conn: Connection, item: Delivery, what: str, fields: Mapping[str, Any]) -> None:
-    """Note that the vendor is about to be told, before it is.
+def begin(conn: Connection, item: Delivery, what: str, fields: Mapping[str, Any]) -> bool:
+    """Note that the vendor is about to be told, before it is; not when a person was quicker.
 
     Args:
         what: ``create`` or ``update``.
         fields: what will be written, by canonical path.
     """
     told = orjson.dumps(fields).decode()
-    _set(conn, [item.id], state="sending", under_way=what, fields=told)
+    return _set(conn, [item.id], _OPEN, state="sending", under_way=what, fields=told) == 1
 
 
 def confirm(
@@ -142,13 +147,13 @@ def close(
 
 def stop(conn: Connection, item: Delivery, why: str) -> None:
     """Writes to this record stop until a person has looked."""
-    _set(conn, [item.id], state="looping", error=why[:500], done_at=leases.now())
+    _set(conn, [item.id], _OPEN, state="looping", error=why[:500], done_at=leases.now())
 
 
 def wait(conn: Connection, item: Delivery, after_s: float, why: str) -> None:
     """It cannot be tried yet; that is no failure of its own."""
     available_at = leases.now() + timedelta(seconds=after_s)
-    _set(conn, [item.id], state="retry", available_at=available_at, error=why[:500])
+    _set(conn, [item.id], _OPEN, state="retry", available_at=available_at, error=why[:500])
 
 
 def bind(conn: Connection, item: Any, external_id: str, written: Mapping[str, Any]) -> None:
@@ -187,6 +192,7 @@ def fail(
     _set(
         conn,
         [item.id],
+        _OPEN,
         **values,
         state=state,
         attempts=delivery.c.attempts + 1,
@@ -257,11 +263,11 @@ class Creation:
     """A copy of ours that is being made, or may have been.
 
     Attributes:
-        state: sending, retry, or unknown.
+        is_soon: its outcome will be known in a moment.
         fields: canonical path → value that was written.
     """
 
-    state: str
+    is_soon: bool
     fields: Mapping[str, Any]
 
 
@@ -269,26 +275,28 @@ def creating(conn: Connection, places: Iterable[Sequence[str]]) -> dict[str, lis
     """Copies that may be appearing now, by connection/stream, in these (connection, stream)."""
     found: dict[str, list[Creation]] = {}
     for connection, stream in sorted({(place[0], place[1]) for place in places}):
-        query = select(delivery.c.state, delivery.c.fields).where(
+        query = select(delivery.c.state, delivery.c.attempts, delivery.c.fields).where(
             delivery.c.under_way.is_not(None),
             delivery.c.under_way == "create",
             delivery.c.connection == connection,
             delivery.c.stream == stream,
         )
         for row in conn.execute(query):
-            creation = Creation(row.state, orjson.loads(row.fields))
+            soon = row.state == "sending" or (row.state == "retry" and row.attempts <= SOON)
+            creation = Creation(soon, orjson.loads(row.fields))
             found.setdefault(f"{connection}/{stream}", []).append(creation)
     return found
 
 
-def awaited(conn: Connection, connection: str, names: Sequence[str]) -> str | None:
-    """One of these records whose copy in the connection is still to be made."""
+def awaited(conn: Connection, item: Delivery, names: Sequence[str]) -> str | None:
+    """One of these records whose copy in the same connection another delivery is still to make."""
     for chunk in bulk.chunks(names):
         query = select(delivery.c.subject).where(
             bulk.among(delivery.c.subject, chunk),
-            delivery.c.connection == connection,
+            delivery.c.connection == item.connection,
+            delivery.c.id != item.id,
             outbox_pending | (delivery.c.state == "unknown"),
-            ~delivery.c.subject.startswith(f"{connection}/", autoescape=True),
+            ~delivery.c.subject.startswith(f"{item.connection}/", autoescape=True),
         )
         if found := conn.execute(query.limit(1)).scalar():
             return str(found)
@@ -324,6 +332,29 @@ def waiting_behind(conn: Connection, item: Delivery) -> int:
     return len(conn.execute(later.limit(BACKLOG_MAX + 1)).all())
 
 
+def close_moot(conn: Connection, sync: str, streams: Mapping[str, Collection[str]]) -> None:
+    """End writes that gave up making a copy of these records where there is one by now.
+
+    Args:
+        streams: of each record, the connection/stream in which the thing has a copy.
+    """
+    for chunk in bulk.chunks(streams):
+        query = select(delivery.c.id, delivery.c.subject, delivery.c.connection, delivery.c.stream)
+        gave_up = query.where(
+            bulk.among(delivery.c.subject, chunk),
+            delivery.c.state == "dead",
+            delivery.c.sync == sync,
+        )
+        moot = [
+            row.id
+            for row in conn.execute(gave_up)
+            if not row.subject.startswith(f"{row.connection}/{row.stream}/")
+            and f"{row.connection}/{row.stream}" in streams[row.subject]
+        ]
+        if moot:
+            _set(conn, moot, state="skipped", done_at=leases.now(), under_way=None)
+
+
 def replay(conn: Connection, ids: Sequence[int]) -> int:
     """Queue again what is dead, unknown, looping or skipped; how many there were."""
     ended = delivery.c.state.in_(("dead", *STUCK, "skipped", "retry"))
@@ -335,16 +366,17 @@ def replay(conn: Connection, ids: Sequence[int]) -> int:
 def adopt(conn: Connection, id_: int, external_id: str) -> bool:
     """This record over there is the copy: bind it and queue the delivery again as its update."""
     row = conn.execute(select(delivery).where(delivery.c.id == id_)).first()
-    if row is None or row.state == "confirmed":
+    if row is None or row.state in ("sending", "confirmed"):
         return False
     bind(conn, row, external_id, {})
-    return replay(conn, [id_]) == 1
+    if bound_id(conn, row.subject, row.connection, row.stream) != external_id:
+        return False  # it is the copy of another record, or this one has a copy
+    return replay(conn, [id_]) == 1 or bool(row.state == "queued")
 
 
 def skip(conn: Connection, ids: Sequence[int]) -> int:
     """Leave these aside for good; how many there were."""
-    open_ = delivery.c.state.not_in(("confirmed", "skipped"))
-    return _set(conn, ids, open_, state="skipped", done_at=leases.now(), under_way=None)
+    return _set(conn, ids, _OPEN, state="skipped", done_at=leases.now(), under_way=None)
 
 
 def page(

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 import zstandard
@@ -33,8 +33,7 @@ Place = tuple[str | None, str]
 """The party a record belongs to, if known, and the raw row it was cut from."""
 
 
-@dataclass(frozen=True, slots=True)
-class Incoming:
+class Incoming(NamedTuple):
     """One raw row on its way in.
 
     Attributes:
@@ -62,8 +61,7 @@ def raw_hash(payload: bytes) -> bytes:
     return blake2b(payload, digest_size=16).digest()
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(NamedTuple):
     """What is stored of a raw row."""
 
     hash: bytes
@@ -80,8 +78,7 @@ class Known:
         return row.seen_at >= self.seen_at
 
 
-@dataclass(frozen=True, slots=True)
-class Cut:
+class Cut(NamedTuple):
     """Records cut from one raw row under one version of a mapping.
 
     Attributes:

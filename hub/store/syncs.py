@@ -14,6 +14,7 @@ from hub.mapping import shared
 from hub.models import KINDS, PARTY_KINDS
 from hub.store import bulk, leases
 from hub.store.schema import agreement, binding, delivery, link, mirror, record
+from hub.store.schema import ref as reference
 from hub.syncs.decide import Member, Outcome, Values
 from hub.syncs.spec import Plan
 
@@ -36,6 +37,16 @@ class Group:
     members: Sequence[Member]
     agreed: Mapping[str, Mapping[str, Any]]
     revision: int
+
+    @property
+    def is_customer(self) -> bool:
+        """Whether the copies are party records."""
+        return self.subject.startswith(CUSTOMER)
+
+    @property
+    def streams(self) -> frozenset[str]:
+        """Where there is a copy, or was one."""
+        return frozenset(m.stream for m in self.members)
 
     @property
     def values(self) -> dict[str, Any]:
@@ -141,6 +152,15 @@ def _members(conn: Connection, plan: Plan, names: Sequence[str]) -> dict[str, se
     }
 
 
+def naming(conn: Connection, customers: Iterable[str]) -> set[str]:
+    """The records that name a party record of these customers."""
+    found: set[str] = set()
+    for chunk in bulk.chunks(customers):
+        query = select(reference.c.source).join(link, link.c.ref == reference.c.target)
+        found.update(conn.execute(query.where(bulk.among(link.c.customer_id, chunk))).scalars())
+    return found
+
+
 def stream_of(ref: str) -> str:
     """The connection/stream of a record."""
     return "/".join(ref.split("/", 2)[:2])
@@ -244,7 +264,8 @@ def _member(
 def save(conn: Connection, plan: Plan, group: Group, outcome: Outcome) -> int:
     """Write what was decided on a group; the revision it has now."""
     revision = group.revision + 1 if outcome.news or outcome.writes else group.revision
-    if revision != group.revision:
+    kept = {path: told for path, told in group.agreed.items() if path in outcome.agreed}
+    if revision != group.revision or kept != group.agreed:
         at = leases.now().isoformat()
         news = {
             path: {"value": outcome.agreed[path], "at": at, "by": ref}
@@ -253,7 +274,7 @@ def save(conn: Connection, plan: Plan, group: Group, outcome: Outcome) -> int:
         row = {
             "subject": group.subject,
             "sync": plan.id,
-            "fields": orjson.dumps({**group.agreed, **news}).decode(),
+            "fields": orjson.dumps({**kept, **news}).decode(),
             "revision": revision,
         }
         bulk.upsert(conn, agreement, [row])

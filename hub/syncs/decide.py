@@ -70,10 +70,13 @@ class Outcome:
 
 def decide(plan: Plan, members: Sequence[Member], agreed: Values) -> Outcome:
     """The new state of one thing, and the writes that lead everybody there."""
-    now, news = dict(agreed), {}
-    ready = [m for m in members if not (m.gone or m.busy)]
+    taken = {path for m in members for path in m.base or ()}
+    # What no copy was ever asked about was agreed on under another plan, and is no longer true.
+    now, news = {path: value for path, value in agreed.items() if path in taken}, {}
+    there = [m for m in members if not m.gone]
+    ready = [m for m in there if not m.busy]
     for path in plan.paths:
-        said = _news(plan, path, ready, now)
+        said = _news(plan, path, there, now)
         if said is not None:
             now[path], news[path] = said.values.get(path), said.ref
     bases = {m.ref: dict(m.values) for m in ready if m.base is None or dict(m.base) != m.values}
@@ -104,6 +107,9 @@ def _news(plan: Plan, path: str, members: Sequence[Member], agreed: Values) -> M
     As long as an owner has no copy, everybody may change what it owns.
     """
     owners = [m for m in members if m.stream == plan.owners.get(path)]
+    if any(m.busy for m in owners):
+        return None
+    members = [m for m in members if not m.busy]
     allowed = owners or members
     changed = [m for m in allowed if _is_news(m, path, agreed)]
     if changed:

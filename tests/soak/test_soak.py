@@ -1,6 +1,7 @@
 """The storms of ``tests/story/test_crash_kill.py``, a quarter of an hour each: ``make soak``.
 
-HUB_SOAK_MINUTES says how long both take together, HUB_TEST_SEED repeats a run.
+HUB_SOAK_MINUTES says how long both take together, HUB_TEST_SEED repeats a run. The figures of a run
+that holds go to ``docs/reliability.md``.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import need
+from tests.soak import report
 from tests.story.test_crash_kill import Force, embedded, production
 
 MINUTES = float(os.environ.get("HUB_SOAK_MINUTES", "30"))
@@ -26,10 +28,10 @@ FORCE = Force(
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_embedded_on_sqlite(database_url: str, tmp_path: Path) -> None:
-    embedded(database_url, tmp_path, FORCE)
+    report.note("storm", "sqlite", embedded(database_url, tmp_path, FORCE))
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_production_on_postgresql_and_rabbitmq(database_url: str, tmp_path: Path) -> None:
     need("rabbitmq")
-    production(database_url, tmp_path, FORCE)
+    report.note("storm", "postgresql", production(database_url, tmp_path, FORCE))

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,20 +59,21 @@ def test_production_on_postgresql_and_rabbitmq(database_url: str, tmp_path: Path
     production(database_url, tmp_path, Force())
 
 
-def embedded(database_url: str, tmp_path: Path, force: Force) -> None:
-    """A storm over ``hub up``, which starts again what is killed under it."""
+def embedded(database_url: str, tmp_path: Path, force: Force) -> dict[str, Any]:
+    """A storm over ``hub up``, which starts again what is killed under it; its figures."""
     if sys.platform != "linux":
         pytest.skip("only Linux tells whose child a process is, and ends it with its parent")
     with installed(tmp_path, database_url, **storm.settings(tmp_path)) as there:
         there.start_up()
         wait_until("hooks answer", there.is_reachable)
-        weather(there, embedded_victims(there), force)
+        figures = weather(there, embedded_victims(there), force)
         assert there.alive("up")
         there.stop("up")
+    return figures
 
 
-def production(database_url: str, tmp_path: Path, force: Force) -> None:
-    """A storm over the processes of the Procfile, each started again when it is killed."""
+def production(database_url: str, tmp_path: Path, force: Force) -> dict[str, Any]:
+    """A storm over the processes of the Procfile, each started again when killed; its figures."""
     with (
         own_queue(RABBITMQ) as broker,
         installed(tmp_path, database_url, **broker, **storm.settings(tmp_path)) as there,
@@ -79,10 +81,11 @@ def production(database_url: str, tmp_path: Path, force: Force) -> None:
         for name in PRODUCTION:
             there.start_production(name)
         wait_until("hooks answer", there.is_reachable)
-        weather(there, production_victims(there), force)
+        figures = weather(there, production_victims(there), force)
         for name in PRODUCTION:
             assert there.alive(name), f"{name} ended by itself"
             there.stop(name)
+    return figures
 
 
 def embedded_victims(there: Installation) -> dict[str, Callable[[], None]]:
@@ -132,8 +135,10 @@ def production_victims(there: Installation) -> dict[str, Callable[[], None]]:
     return {name: killing(name) for name in PRODUCTION}
 
 
-def weather(there: Installation, victims: dict[str, Callable[[], None]], force: Force) -> None:
-    """The storm, the quiet after it, and what must hold then."""
+def weather(
+    there: Installation, victims: dict[str, Callable[[], None]], force: Force
+) -> dict[str, Any]:
+    """The storm, the quiet after it, and what must hold then; its figures."""
     began = time.monotonic()
     told = storm.plan(random.Random(SEED), force.events, force.records)
     senders = storm.Senders(there.hooks_port, told, per_s=len(told) / force.seconds)
@@ -148,3 +153,13 @@ def weather(there: Installation, victims: dict[str, Callable[[], None]], force: 
     )
     with there.hub() as hub:
         storm.check(hub, senders.acknowledged, there.folder.parent)
+    return {
+        "seed": SEED,
+        "seconds": force.seconds,
+        "sent": len(told),
+        "twice": len(told) - len({*told}),
+        "acknowledged": sum(senders.acknowledged.values()),
+        "refused": dict(sorted(senders.refused.items())),
+        "kills": dict(sorted(killer.kills.items())),
+        "quiet_s": round(took_s - senders.took_s),
+    }

@@ -236,3 +236,20 @@ def test_systems_that_answer_each_other_are_stopped(hub: Hub) -> None:
     crm.put("customers", {"id": "2", "tier": "silver"})
     work(hub)
     assert {row["tier"] for row in rows(erp) if row["name"] == "李娜"} == {"silver"}
+
+
+def test_a_copy_that_comes_later_is_named_by_what_named_its_original(
+    open_with: Callable[..., Hub],
+) -> None:
+    people = {**SYNC, "create": []}
+    streams = ["erp/tickets", "crm/tickets"]
+    matters = {"id": "matters", "streams": streams, "create": ["crm/tickets"]}
+    hub = open_with({"crm": demo(), "erp": demo()}, syncs=[people, matters])
+    crm, erp = sides(hub)
+    erp.put("customers", WANG)
+    erp.put("tickets", {"id": "T1", "subject": "loud", "customer_id": "1"})
+    work(hub)
+    assert rows(crm, "tickets")[0].get("customer_id") is None
+    crm.put("customers", {**WANG, "id": "9"})
+    work(hub)
+    assert rows(crm, "tickets")[0]["customer_id"] == "9"

@@ -65,7 +65,7 @@ class CrmAdapter(Adapter[CrmConfig]):
         def read(since: datetime | None, position: str) -> tuple[Sequence[Raw], str | None]:
             return self._search(stream, Window(since=since), position)
 
-        yield from scan(read, cursor, now=self.http.now)
+        yield from scan(read, cursor, now=self.http.now, overlap_s=stream.overlap_s)
 
     def history(self, stream: Stream, window: Window, cursor: str | None) -> Iterator[Page]:
         position = None if cursor == END else cursor or ""

@@ -74,7 +74,8 @@ class DeskAdapter(Adapter[DeskConfig]):
         def read(since: datetime | None, position: str) -> tuple[Sequence[Raw], str | None]:
             return self._search(stream, Window(since=since), position)
 
-        for page in scan(read, scanned, now=self.http.now):
+        overlap_s = stream.overlap_s
+        for page in scan(read, scanned, now=self.http.now, overlap_s=overlap_s):
             scanned = page.cursor
             yield Page(page.records, _place(scanned, after))
         more = True

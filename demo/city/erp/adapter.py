@@ -73,13 +73,15 @@ class ErpAdapter(Adapter[ErpConfig]):
         def read(since: datetime | None, position: str) -> tuple[Sequence[Raw], str | None]:
             return self._after(stream, Window(since=since), position)
 
-        for page in scan(read, cursor, now=self.http.now):
+        overlap_s = stream.overlap_s
+        for page in scan(read, cursor, now=self.http.now, overlap_s=overlap_s):
             yield _without_inactive(page)
 
     def history(self, stream: Stream, window: Window, cursor: str | None) -> Iterator[Page]:
+        read = self._made_within if window.by_occurrence else self._after
         position = None if cursor == END else cursor or ""
         while position is not None:
-            rows, position = self._after(stream, window, position)
+            rows, position = read(stream, window, position)
             yield _without_inactive(Page(rows, position or END))
 
     def _after(
@@ -102,6 +104,15 @@ class ErpAdapter(Adapter[ErpConfig]):
         if not later:
             return [], None
         return later, json.dumps([later[-1]["changed_at"], later[-1]["id"]])
+
+    def _made_within(
+        self, stream: Stream, window: Window, position: str
+    ) -> tuple[Sequence[Raw], str | None]:
+        """A page of what was made in that time, by id."""
+        made = {"created_from": _text(window.since), "created_to": _text(window.until)}
+        params = {**made, "id_above": position, "limit": self.config.page_size}
+        rows: list[Raw] = self.http.get(f"/{stream.name}", params=params)["items"]
+        return rows, rows[-1]["id"] if rows else None
 
     def _listed(
         self, stream: Stream, first: str | None, last: str | None, above: str | None = None

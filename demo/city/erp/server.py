@@ -74,6 +74,10 @@ class Erp(Site):
             for row in self.ledger.search(stream)
             if first <= row["changed_at"] <= last and row["id"] > above
         ]
+        if "created_from" in asked:  # by when they were made, in the order of their ids
+            made = asked["created_from"], asked.get("created_to", "~")
+            rows = [row for row in rows if made[0] <= row["created_at"] < made[1]]
+            rows.sort(key=lambda row: row["id"])
         return answer_page(rows[offset : offset + limit], total=min(len(rows), self.cap))
 
     def days(self) -> Response:
