@@ -47,7 +47,7 @@ e2e: $(READY) ## tests in a real browser (Chromium; installed by apt-get where o
 	  echo "installing chromium"; apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-noto-cjk fonts-noto-color-emoji fonts-inter >/dev/null; }
 	@$(BIN)/python -m pytest -q tests/e2e
 
-soak: $(READY) ## the long crash run (30 minutes)
+soak: $(READY) ## long runs with real kills (an hour); writes docs/reliability.md
 	@$(BIN)/python -m pytest -q -s tests/soak
 
 bench: $(READY) ## benchmarks against peers and limits

@@ -19,14 +19,14 @@ DLT = "dlt[postgres]==1.31.0"
 SCRIPT, PEER = "script", "dlt"
 
 
-def python_of(name: str) -> Path | None:
+def python_of(name: str, beside: Path = OUT) -> Path | None:
     """The Python the peer runs in, made when it is first asked for; None where it cannot be had.
 
     dlt is no dependency of ours: it lives in an environment of its own beside the results.
     """
     if name == SCRIPT:
         return Path(sys.executable)
-    folder = OUT / DLT.partition("==")[2].join(("dlt-", ""))
+    folder = beside / f"dlt-{DLT.partition('==')[2]}"
     ready = folder / "ready"
     if not ready.exists():
         say(f"installing {DLT} into {folder}, once")

@@ -107,11 +107,21 @@ class Ledger:
     def twice(self) -> list[str]:
         """What the hub created more than once: references and keys of which there is one too many.
 
-        A creation without any of them counts as well: nobody could find it again.
+        A creation without any of them counts as well: nobody could find it again. What somebody
+        deleted before it was made again does not: no look-up could find that either.
         """
-        made = [e for e in self.entries if e.who == HUB and e.verb == "create"]
-        counts = Counter((e.stream, e.key) for e in made)
-        return [f"{stream} {key}" for (stream, key), n in counts.items() if n > 1 or not key]
+        there: dict[tuple[str, str], set[str]] = defaultdict(set)
+        found = []
+        for entry in self.entries:
+            place = entry.stream, entry.key
+            if entry.verb == "delete":
+                for (stream, _), ids in there.items():
+                    ids -= {entry.id} if stream == entry.stream else set()
+            elif entry.who == HUB and entry.verb == "create":
+                if there[place] or not entry.key:
+                    found.append(f"{entry.stream} {entry.key}")
+                there[place].add(entry.id)
+        return found
 
     def _stamp(self, now: datetime, before: Row) -> str:
         """The instant of the change, as the vendor writes it: whole seconds, never going back."""

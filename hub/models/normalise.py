@@ -43,6 +43,7 @@ _COMPANY_SUFFIX = re.compile(
 _TAX_ID_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 
 
+@lru_cache(maxsize=RECENT)
 def identifier_value(type_: str, value: str, region: str = "CN") -> str | None:
     """The one spelling of a contact point or identifier; None when it cannot be one.
 
@@ -85,7 +86,6 @@ _CN_MOBILE = re.compile(r"(\+86 ?)?(1[3-9]\d)([ -]?)(\d{4})\3(\d{4})", re.ASCII)
 """The usual ways to write one. 179 is an access code of a carrier, not the start of a number."""
 
 
-@lru_cache(maxsize=RECENT)
 def _phone(value: str, region: str) -> str | None:
     usual = _CN_MOBILE.fullmatch(value)
     if usual and (region == "CN" or usual[1]) and usual[2] != "179":
@@ -109,7 +109,6 @@ def _phone(value: str, region: str) -> str | None:
 _PLAIN_MAILBOX = re.compile(r"[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*")
 
 
-@lru_cache(maxsize=RECENT)
 def _email(value: str) -> str | None:
     local, _, domain = value.partition("@")
     is_plain = value.isascii() and _PLAIN_MAILBOX.fullmatch(local)

@@ -107,7 +107,7 @@ def absorb(
         begin(conn)
         waves = [_apply(conn, live, wave) for wave in _waves(rows)]
         saved = records.together(waves)
-        touched = follow(conn, hub, live, saved)  # once for all waves: one order of locks
+        found = follow(conn, hub, live, saved)  # once for all waves: one order of locks
         later = align.suspects(conn, saved) if rules or hub.syncs else frozenset()
         if rules:
             kinds = {rule.kind for rule in rules}
@@ -115,7 +115,7 @@ def absorb(
             seen = [change for change in seen if change.ref not in later]
             outbox.enqueue(conn, decide(rules, seen))
         align.defer(conn, later, quiet=quiet)
-        align.align(conn, hub, {*saved.records, *saved.parties}, touched)
+        align.align(conn, hub, {*saved.records, *saved.parties}, found)
         finish(conn)
         quarantine.save(conn, faults)  # last: a replayed row that fails again is held again
         return list(saved.records)
@@ -178,13 +178,13 @@ def _apply(conn: Connection, live: Live, wave: Sequence[Prepared]) -> Saved:
     return saved
 
 
-def follow(conn: Connection, hub: Hub, live: Live, saved: Saved) -> set[str]:
-    """What saved records mean for customers and their profiles; whose records are others now."""
+def follow(conn: Connection, hub: Hub, live: Live, saved: Saved) -> Resolution:
+    """What saved records mean for customers and their profiles."""
     found = resolve(conn, live, saved)
     fresh = _fresh(saved, found)
     parties = saved.touched.difference(h.source.ref for held in fresh.values() for h in held)
     rebuild(conn, hub, found.touched, parties, fresh)
-    return found.touched
+    return found
 
 
 def _fresh(saved: Saved, found: Resolution) -> dict[str, list[Held]]:

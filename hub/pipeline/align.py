@@ -12,6 +12,7 @@ import orjson
 from sqlalchemy import Connection
 
 from hub.errors import ConfigError
+from hub.identity.resolve import Resolution
 from hub.mapping import shared
 from hub.pipeline.lane import Lane
 from hub.registry import Hub, plan_of
@@ -58,17 +59,16 @@ def _usable(conn: Connection, hub: Hub, sync: Sync) -> list[Plan]:
     return [one]
 
 
-def align(
-    conn: Connection, hub: Hub, refs: Iterable[str], customer_ids: Iterable[str] = ()
-) -> None:
+def align(conn: Connection, hub: Hub, refs: Iterable[str], found: Resolution | None = None) -> None:
     """Decide anew on what these records, and the records of these customers, are copies of.
 
-    And on records that name one of the customers: where they are copied to, it may have come now.
+    And on records that name a customer who got another record: where they are copied to, it may
+    have come now. All else they name is as it was, however many they are.
     """
     if not hub.syncs:
         return
-    ids = list(customer_ids)
-    names = [*refs, *syncs.naming(conn, ids)]
+    grown, ids = (found.links.values(), found.touched) if found else ((), ())
+    names = [*refs, *syncs.naming(conn, set(grown))]
     touched = [f"{syncs.CUSTOMER}{id_}" for id_ in ids]
     plans = active(conn, hub, None if touched else {syncs.stream_of(name) for name in names})
     for one in plans:
@@ -215,8 +215,9 @@ def _begin(hub: Hub, one: Plan) -> None:
     connection, _, stream = one.streams[0].partition("/")
     argument = _argument(one)
     with hub.database.read() as conn:
-        if jobs.was_asked(conn, "align", argument):
-            return
+        last = jobs.newest(conn, "align", connection, stream)
+    if last and last.argument == argument and last.state != jobs.FAILED:
+        return
     with hub.database.write() as conn:
         jobs.add(conn, "align", connection, stream, argument)
 

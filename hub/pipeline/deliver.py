@@ -151,9 +151,7 @@ def _deliver_one(hub: Hub, lane: Lane, live: Live, item: Delivery) -> str:
 def _pause(hub: Hub, lane: Lane, item: Delivery, exc: PacedError) -> str:
     """It is not time yet for any call to this vendor."""
     after_s = exc.retry_after_s or AWAIT_S
-    with hub.database.write() as conn:
-        lane.hold(conn)
-        outbox.wait(conn, item, after_s, str(exc))
+    _note(hub, lane, item, lambda conn: outbox.wait(conn, item, after_s, str(exc)))
     lane.rest_s = min(after_s, REST_MAX_S)
     return "rests"
 
@@ -494,7 +492,6 @@ def _store_success(
             _note_written(conn, live, item, order, receipt.id, raw)
         jobs.hasten(conn, "react", item.connection)
         outbox.hasten(conn, item.connection, outbox.awaiting(item.subject))
-        breaker.note(conn, item.connection, failed=False)
         alerts.close(conn, "backlog", item.connection, item.subject)
         alerts.close(conn, "loop", item.connection, f"{place}/{receipt.id}")
         connections.set_state(conn, item.connection, "ok")
@@ -504,6 +501,7 @@ def _store_success(
             copy = f"{item.connection}/{item.stream}/{receipt.id}"
             found = syncs.subjects(conn, [item.subject, copy])
             align.align_subjects(conn, order.sync, found.values())
+        breaker.note(conn, item.connection, failed=False)  # last: all lanes share this row
 
     told = [] if raw is None else [Arrived(Row(item.stream, raw), leases.now())]
     try:
@@ -576,18 +574,20 @@ def _store_failure(
     unsure = isinstance(exc, UnknownOutcomeError)
     maybe = unsure or (item.under_way is not None and isinstance(exc, RemoteError))
 
-    def fail(conn: Connection) -> bool:
+    def fail(conn: Connection) -> None:
         outbox.fail(conn, item, state, exc, took_ms, retry_after_s=after_s, maybe_written=maybe)
-        rests = breaker.note(conn, item.connection, failed=failed)
         if outbox.waiting_behind(conn, item) > outbox.BACKLOG_MAX:
             words = f"more than {outbox.BACKLOG_MAX} writes wait behind delivery {item.id}"
             hint = f"See hub deliveries show {item.id}; mend its cause, or skip it."
             alerts.open_(conn, "backlog", item.connection, item.subject, words, hint)
         if refused and connections.set_state(conn, item.connection, "auth_failed", str(exc)):
             log.error("credentials refused", extra={"connection": item.connection})
-        return rests
 
-    rests = _note(hub, lane, item, fail)
+    _note(hub, lane, item, fail)
+    rests = False
+    if isinstance(exc, RemoteError | RejectedError):  # else the vendor was not asked
+        with hub.database.write() as conn:
+            rests = breaker.note(conn, item.connection, failed=failed)
     log.warning(
         "delivery failed",
         extra={"delivery": item.id, "state": state, "error": type(exc).__name__},

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from hub.errors import ConfigError, MappingError
 from hub.mapping import Mapping as Spec
 from hub.mapping import to_canonical
+from hub.pipeline import align
 from hub.pipeline.absorb import Arrived, absorb, follow, prepare
 from hub.pipeline.lane import Lane
 from hub.registry import Hub, Live, Registry
@@ -206,7 +207,9 @@ def _remap_batch(
         identity_lock(conn)
         now = records.known(conn, read, lock=True)
         same = [cut for cut in cuts if now[cut.parent].hash == read[cut.parent]]  # else it is newer
-        follow(conn, hub, live, records.save(conn, same))
+        saved = records.save(conn, same)
+        found = follow(conn, hub, live, saved)
+        align.align(conn, hub, {*saved.records, *saved.parties}, found)
         records.note_mapping(conn, spec.version, spec.source, spec.text)
         quarantine.save(conn, faults)
         note(conn)

@@ -183,9 +183,13 @@ def _contact(type_: str, value: str, holders: Sequence[tuple[Level, str, Source]
 
 
 def _addresses(ranked: Sequence[tuple[Party, Source]]) -> list[Document]:
-    different = dict.fromkeys(a for party, _ in ranked for a in party.addresses)
-    shown = ({name: part for name, part in a if part} for a in different)
-    return [address for address in shown if address]
+    found: list[Document] = []
+    for party, _ in ranked:
+        for address in party.addresses:
+            shown = {name: part for name, part in vars(address).items() if part}
+            if shown and shown not in found:
+                found.append(shown)
+    return found
 
 
 def _facts(held: Iterable[Held]) -> list[Document]:

@@ -21,7 +21,8 @@ def note(conn: Connection, connection: str, *, failed: bool) -> bool:
     The first call after a rest decides: it ends the rest, or begins another.
     """
     now = leases.now()
-    row = conn.execute(select(breaker).where(breaker.c.connection == connection)).first()
+    mine = select(breaker).where(breaker.c.connection == connection)
+    row = conn.execute(mine.with_for_update()).first()  # many lanes count at once
     if row is None and not failed:
         return False
     window_at, calls, errors, open_until = now, 0, 0, EPOCH

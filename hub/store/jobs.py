@@ -8,12 +8,14 @@ from datetime import timedelta
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, func, select, update
 
 from hub.store import bulk, leases
 from hub.store.schema import STOPPED, connection, job
 
 OPEN, DONE, FAILED, CANCELLED = "open", "done", "failed", "cancelled"
+AT_HOME = ("align", "react", "remap")
+"""Kinds that ask no vendor for anything, so they go on whatever state a connection is in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,24 +68,27 @@ def add(
         "due_at": now,
         "created_at": now,
     }
-    bulk.insert_new(conn, job, [row])
     same = [job.c[name] == row[name] for name in ("kind", "connection", "stream", "argument")]
-    found: int = conn.execute(select(job.c.id).where(*same, job.c.state == OPEN)).scalar_one()
-    return found
+    found = None
+    while found is None:  # the one under way may end before we see it
+        bulk.insert_new(conn, job, [row])
+        found = conn.execute(select(job.c.id).where(*same, job.c.state == OPEN)).scalar()
+    return int(found)
 
 
-def was_asked(conn: Connection, kind: str, argument: Mapping[str, Any]) -> bool:
-    """Whether this was ever begun and not cancelled."""
-    text = orjson.dumps(argument, option=orjson.OPT_SORT_KEYS).decode()
-    same = job.c.kind == kind, job.c.argument == text, job.c.state != CANCELLED
-    return conn.execute(select(job.c.id).where(*same).limit(1)).first() is not None
+def newest(conn: Connection, kind: str, connection: str, stream: str) -> Job | None:
+    """The last one of its kind for a stream."""
+    same = job.c.kind == kind, job.c.connection == connection, job.c.stream == stream
+    id_ = conn.execute(select(func.max(job.c.id)).where(*same)).scalar()
+    return get(conn, id_) if id_ else None
 
 
 def due(conn: Connection) -> list[int]:
-    """Jobs with a slice to be done now, of connections that may be used."""
+    """Jobs with a slice to be done now that need no vendor, or one that may be asked."""
     stopped = select(connection.c.name).where(connection.c.state.in_(STOPPED))
+    may_run = job.c.kind.in_(AT_HOME) | job.c.connection.not_in(stopped)
     chosen = select(job.c.id).where(job.c.state == OPEN, job.c.due_at <= leases.now())
-    return list(conn.execute(chosen.where(job.c.connection.not_in(stopped))).scalars())
+    return list(conn.execute(chosen.where(may_run)).scalars())
 
 
 def get(conn: Connection, id_: int) -> Job | None:

@@ -13,7 +13,14 @@ from sqlalchemy.sql import ColumnElement
 
 from hub.rules.decide import Intent
 from hub.store import bulk, leases
-from hub.store.schema import attempt, binding, delivery, outbox_pending
+from hub.store.schema import (
+    attempt,
+    binding,
+    delivery,
+    outbox_open,
+    outbox_pending,
+    outbox_waiting,
+)
 
 STUCK = ("unknown", "looping")
 """States in which a delivery waits for a person, and later ones of its record behind it."""
@@ -82,6 +89,7 @@ def due(conn: Connection, lane: str, limit: int) -> list[Delivery]:
     waits = (earlier.c.state == "retry") & (earlier.c.available_at > now)
     blocked = exists().where(
         earlier.c.subject == delivery.c.subject,
+        outbox_open(earlier),  # names the index
         earlier.c.lane == lane,
         earlier.c.id < delivery.c.id,
         waits | earlier.c.state.in_(STUCK),
@@ -151,9 +159,9 @@ def stop(conn: Connection, item: Delivery, why: str) -> None:
 
 
 def wait(conn: Connection, item: Delivery, after_s: float, why: str) -> None:
-    """It cannot be tried yet; that is no failure of its own."""
-    available_at = leases.now() + timedelta(seconds=after_s)
-    _set(conn, [item.id], _OPEN, state="retry", available_at=available_at, error=why[:500])
+    """It cannot be tried yet; that is no failure of its own, and nothing more is under way."""
+    again = {"state": "retry", "available_at": leases.now() + timedelta(seconds=after_s)}
+    _set(conn, [item.id], _OPEN, **again, under_way=item.under_way, error=why[:500])
 
 
 def bind(conn: Connection, item: Any, external_id: str, written: Mapping[str, Any]) -> None:
@@ -295,6 +303,7 @@ def awaited(conn: Connection, item: Delivery, names: Sequence[str]) -> str | Non
             bulk.among(delivery.c.subject, chunk),
             delivery.c.connection == item.connection,
             delivery.c.id != item.id,
+            outbox_open(),  # names the index
             outbox_pending | (delivery.c.state == "unknown"),
             ~delivery.c.subject.startswith(f"{item.connection}/", autoescape=True),
         )
@@ -311,9 +320,8 @@ def awaiting(name: str) -> str:
 def hasten(conn: Connection, connection: str, why: str = "") -> int:
     """What waits for its next try is due now, all of it or what waits for this; how many."""
     waiting = update(delivery).where(
-        delivery.c.lane.in_(leases.lanes("out", connection)),
-        outbox_pending,  # names the index
-        delivery.c.state == "retry",
+        delivery.c.connection == connection,
+        outbox_waiting,  # names the index
         delivery.c.available_at > leases.now(),
     )
     if why:
@@ -326,6 +334,7 @@ def waiting_behind(conn: Connection, item: Delivery) -> int:
     later = select(delivery.c.id).where(
         delivery.c.subject == item.subject,
         delivery.c.connection == item.connection,
+        outbox_open(),  # names the index
         outbox_pending,
         delivery.c.id > item.id,
     )
@@ -342,6 +351,7 @@ def close_moot(conn: Connection, sync: str, streams: Mapping[str, Collection[str
         query = select(delivery.c.id, delivery.c.subject, delivery.c.connection, delivery.c.stream)
         gave_up = query.where(
             bulk.among(delivery.c.subject, chunk),
+            outbox_open(),  # names the index
             delivery.c.state == "dead",
             delivery.c.sync == sync,
         )

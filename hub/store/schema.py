@@ -13,8 +13,10 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     Dialect,
     ForeignKey,
+    FromClause,
     Index,
     Integer,
     LargeBinary,
@@ -358,6 +360,8 @@ mirror = Table(
 )
 
 _OUTBOX_PENDING = text("state IN ('queued', 'retry', 'sending')")
+_OUTBOX_OPEN = text("state IN ('queued', 'retry', 'sending', 'unknown', 'looping', 'dead')")
+_OUTBOX_WAITING = text("state = 'retry'")
 delivery = Table(
     "delivery",
     metadata,
@@ -394,6 +398,21 @@ delivery = Table(
         postgresql_where=_OUTBOX_PENDING,
     ),
     Index("ix_delivery_subject", "subject"),
+    # What goes on with a record is found without its history, and who waits for one copy without
+    # all the others that wait.
+    Index(
+        "ix_delivery_open",
+        "subject",
+        sqlite_where=_OUTBOX_OPEN,
+        postgresql_where=_OUTBOX_OPEN,
+    ),
+    Index(
+        "ix_delivery_waiting",
+        "connection",
+        "error",
+        sqlite_where=_OUTBOX_WAITING,
+        postgresql_where=_OUTBOX_WAITING,
+    ),
     Index("ix_delivery_cause_ref", "cause_ref"),
     Index("ix_delivery_external_id", "external_id", "done_at"),
     Index(
@@ -417,6 +436,14 @@ inbox_pending = inbox.c.state.in_([literal_column("'received'"), literal_column(
 outbox_pending = delivery.c.state.in_(
     [literal_column("'queued'"), literal_column("'retry'"), literal_column("'sending'")]
 )
+outbox_waiting = delivery.c.state == literal_column("'retry'")
+
+
+def outbox_open(deliveries: FromClause = delivery) -> ColumnElement[bool]:
+    """Whether they are not over."""
+    states = ("queued", "retry", "sending", "unknown", "looping", "dead")
+    return deliveries.c.state.in_([literal_column(f"'{state}'") for state in states])
+
 
 attempt = Table(
     "attempt",
@@ -485,6 +512,7 @@ job = Table(
         postgresql_where=_JOB_OPEN,
     ),
     Index("ix_job_due", "due_at", sqlite_where=_JOB_OPEN, postgresql_where=_JOB_OPEN),
+    Index("ix_job_stream", "kind", "connection", "stream", "id"),
 )
 
 sighting = Table(

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, select
 from hub.mapping import shared
 from hub.models import KINDS, PARTY_KINDS
 from hub.store import bulk, leases
-from hub.store.schema import agreement, binding, delivery, link, mirror, record
+from hub.store.schema import agreement, binding, delivery, link, mirror, outbox_open, record
 from hub.store.schema import ref as reference
 from hub.syncs.decide import Member, Outcome, Values
 from hub.syncs.spec import Plan
@@ -223,6 +223,7 @@ def _busy(conn: Connection, sync: str, refs: Sequence[str]) -> set[str]:
     for chunk in bulk.chunks(refs):
         query = select(delivery.c.subject).where(
             bulk.among(delivery.c.subject, chunk),
+            outbox_open(),  # names the index
             delivery.c.state == "sending",
             delivery.c.sync == sync,
             delivery.c.subject.startswith(delivery.c.connection + "/" + delivery.c.stream + "/"),

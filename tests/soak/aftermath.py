@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 from sqlalchemy import func, select
 
+from demo.city.ledger import HUB
 from demo.city.life import disagreements, living
 from demo.city.site import Site, shown, utc_now
 from hub.errors import HubError
@@ -30,6 +31,15 @@ LOOK_S, CHECK_S = 2.0, 60.0
 MOST = 10
 CASE_STATES = {"working": "open", "on hold": "pending", "done": "solved"}
 """What the CRM calls the desk's states of a ticket; the others have the same name."""
+
+OWNED = {
+    ("crm", "contacts"): {"name", "owner"},
+    ("erp", "parties"): {"tier"},
+    ("desk", "tickets"): {"status"},
+}
+"""Fields that one system owns, as the mappings of the city say."""
+
+MATTERS = ("desk/tickets/", "crm/cases/")
 
 
 @dataclass
@@ -71,15 +81,15 @@ class Administrator:
             self._resolve(row)
 
     def _resolve(self, row: Any) -> None:
-        self.done[f"{row.state}: {row.error}"] += 1
-        if row.state == "dead":
-            self.there.run("deliveries", "refetch", str(row.id))
-            return
-        keys = (row.key, f"hub-{row.key[:16]}")
-        entries = self.town.site(row.connection).ledger.entries
-        made = next((e.id for e in entries if e.key in keys), None)
-        done = ("adopt", str(row.id), made) if made else ("skip", str(row.id))
+        print(f"{row.state}: delivery {row.id} to {row.connection}: {row.error}")  # noqa: T201
+        done = ["refetch", str(row.id)]
+        if row.state == "unknown":
+            keys = (row.key, f"hub-{row.key[:16]}")
+            entries = self.town.site(row.connection).ledger.entries
+            made = [e.id for e in entries if e.key in keys][:1]
+            done = ["adopt", str(row.id), *made] if made else ["skip", str(row.id)]
         self.there.run("deliveries", *done)
+        self.done[f"{row.state}, then {done[0]}"] += 1
 
 
 def settle(admin: Administrator, since: datetime, patience_s: float) -> None:
@@ -145,7 +155,7 @@ def faults(hub: Hub, town: Town) -> list[str]:
     found = [*lost(hub, town), *disagreements(town.sites), *matters(hub, town)]
     for site in town.sites:
         found += [f"{site.name} got twice: {what}" for what in site.ledger.twice()]
-    found += [*_unheard(hub, town), *_odd_rows(hub)]
+    found += [*_overruled(town), *_unheard(hub, town), *_odd_rows(hub)]
     return found
 
 
@@ -195,9 +205,6 @@ def matters(hub: Hub, town: Town) -> Iterator[str]:
                 yield f"{ticket} is {one}, {case} is {other}"
 
 
-MATTERS = ("desk/tickets/", "crm/cases/")
-
-
 def _matter(town: Town, row: dict[str, Any]) -> tuple[str, ...]:
     """What a ticket or case says; whoever it is about is known by the mail address."""
     status = row["status"]
@@ -210,6 +217,15 @@ def _matter(town: Town, row: dict[str, Any]) -> tuple[str, ...]:
         who.get("email"),
     )
     return tuple(" ".join(str(value or "").split()) for value in told)
+
+
+def _overruled(town: Town) -> Iterator[str]:
+    """Writes of a field to the system that owns it."""
+    for (name, stream), owned in OWNED.items():
+        for entry in town.site(name).ledger.entries:
+            ours = (entry.who, entry.verb, entry.stream) == (HUB, "update", stream)
+            if ours and (taken := owned & entry.values.keys()):
+                yield f"{name}/{stream}/{entry.id} owns {', '.join(sorted(taken))}"
 
 
 def _unheard(hub: Hub, town: Town) -> Iterator[str]:

@@ -30,9 +30,10 @@ leaves the page as it was.
 """
 
 SUMMARY_ZH = """\
-本页全部数字由长时间运行自动生成：共 {minutes:,} 分钟，用 SIGKILL 杀进程 {kills:,} 次，注入故障 {faults:,} 次；
-三个系统里人工编辑 {edits:,} 次，双向写入 {writes:,} 次，确认收到的 webhook {events:,} 个。结束后逐行比对
-{rows:,} 行：丢失 {lost}，重复写入 {doubled}，回环 {loops}；每个数据流的完整性证书都有效。"""
+本页全部数字由长时间运行自动生成：共 {minutes:,} 分钟，用 SIGKILL 杀进程 {kills:,} 次，
+注入故障 {faults:,} 次；三个系统里人工编辑 {edits:,} 次，双向写入 {writes:,} 次，
+确认收到的 webhook {events:,} 个。结束后逐行比对 {rows:,} 行：
+丢失 {lost}，重复写入 {doubled}，回环 {loops}；每个数据流的完整性证书都有效。"""
 
 SUMMARY_EN = """\
 In {minutes:,} minutes of unrest the processes were killed {kills:,} times and {faults:,} faults
@@ -77,9 +78,10 @@ records make, and who is who is what a hub finds that was told nothing but the n
 
 FOOT = """
 To repeat a run: `HUB_TEST_SEED={seed} make soak`. The seed repeats what people do and what goes
-wrong; at which line a process is killed is up to the machine. `HUB_SOAK_MINUTES=2` makes it a small
-one. Shorter ones of both are in `make test`: `tests/story/test_convergence.py`, on a clock of its
-own, and `tests/story/test_crash_kill.py`. The figures as JSON: [reliability.json](reliability.json).
+wrong; at which line a process is killed is up to the machine. `HUB_SOAK_MINUTES=2` makes it small.
+Shorter ones of both are in `make test`: `tests/story/test_convergence.py`, on a clock of its
+own, and `tests/story/test_crash_kill.py`. The same figures as JSON:
+[reliability.json](reliability.json).
 """
 
 

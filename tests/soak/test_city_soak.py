@@ -39,7 +39,7 @@ from tests.story.test_crash_kill import SEED, embedded_victims, production_victi
 MINUTES = float(os.environ.get("HUB_SOAK_MINUTES", "30"))
 UNREST_S = MINUTES * 30
 GAP_S = (3.0, 15.0)
-PATIENCE_S = 900.0
+PATIENCE_S = 1800.0
 LOOK_S = 5.0
 
 

@@ -1,14 +1,17 @@
-"""Stories that start processes are told one at a time: each wants the machine for itself."""
+"""A clock that stories may move; those that start processes are told one at a time."""
 
 from __future__ import annotations
 
 import fcntl
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+
+from hub.store import leases
 
 
 @pytest.fixture(autouse=True)
@@ -24,3 +27,17 @@ def one_installation_at_a_time(request: pytest.FixtureRequest) -> Iterator[None]
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[timedelta], None]:
+    """Moves the hub's clock on."""
+    ahead = timedelta(0)
+    real = leases.now
+
+    def move(by: timedelta) -> None:
+        nonlocal ahead
+        ahead += by
+
+    monkeypatch.setattr(leases, "now", lambda: real() + ahead)
+    return move

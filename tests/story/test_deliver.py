@@ -9,28 +9,15 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
+from adapters.demo.account import Account
 from adapters.demo.adapter import DemoAdapter
 from hub.errors import AuthError, RejectedError, RetryableError, UnknownOutcomeError
 from hub.registry import Hub
 from hub.rules.decide import Intent
-from hub.sdk import Raw, Stream
-from hub.store import alerts, breaker, connections, leases, outbox
+from hub.sdk import Change, Raw, Stream
+from hub.store import alerts, breaker, connections, outbox
 from hub.store.schema import EPOCH, lease
 from tests.story.helpers import account, demo, drain, pull, scalar
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[timedelta], None]:
-    """Moves the hub's clock on."""
-    ahead = timedelta(0)
-    real = leases.now
-
-    def move(by: timedelta) -> None:
-        nonlocal ahead
-        ahead += by
-
-    monkeypatch.setattr(leases, "now", lambda: real() + ahead)
-    return move
 
 
 @pytest.fixture
@@ -289,3 +276,50 @@ def test_an_unknown_outcome_that_can_be_looked_up_is_tried_again(
     drain(hub)
     assert states(hub) == ["confirmed"]
     assert len(desk.effects()) == 1
+
+
+def test_refused_credentials_never_make_a_write_give_up(
+    hub: Hub, clock: Callable[[timedelta], None]
+) -> None:
+    queue(hub, "crm/tickets/1", subject="once")
+    for _ in range(10):
+        account(hub, "desk").plan("push", AuthError("401"))
+        drain(hub)
+        with hub.database.write() as conn:
+            connections.readmit(conn, "desk")
+        clock(timedelta(hours=4))
+    assert states(hub) == ["retry"]
+
+
+def test_a_value_that_cannot_be_said_over_there_is_a_dead_letter_at_once(hub: Hub) -> None:
+    queue(hub, "crm/tickets/1", status="unheard of")
+    queue(hub, "crm/tickets/1", subject="later")
+    drain(hub)
+    assert states(hub) == ["dead", "confirmed"]
+
+
+class Skipping(Account):
+    """While it is written to, a person skips something; then it fails."""
+
+    meanwhile: Callable[[], None]
+
+    def write(self, stream: str, change: Change) -> dict[str, Any]:
+        self.__class__ = Account  # type: ignore[assignment]
+        self.meanwhile()
+        raise RetryableError("busy")
+
+
+def test_what_a_person_skips_while_it_is_written_stays_skipped(hub: Hub) -> None:
+    for n in range(3):
+        queue(hub, "crm/tickets/1", subject=f"{n}")
+    ids = [row["id"] for row in reversed(_all(hub))]
+
+    def skip() -> None:
+        with hub.database.write() as conn:
+            outbox.skip(conn, ids[:2])
+
+    desk = account(hub, "desk")
+    desk.meanwhile, desk.__class__ = skip, Skipping  # type: ignore[attr-defined]
+    drain(hub)
+    assert states(hub) == ["skipped", "skipped", "confirmed"]
+    assert subjects(hub) == ["2"]

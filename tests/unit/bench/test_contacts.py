@@ -40,6 +40,24 @@ def test_as_many_people_as_told_and_twins_agree_on_their_name(
     assert {len(known) for known in names.values()} == {1}
 
 
+@pytest.mark.parametrize("edition", [0, 1, 3])
+def test_the_order_of_change_holds_every_row_once_and_goes_on_from_any_of_them(
+    edition: int,
+) -> None:
+    order = list(contacts.changed_since("", 500, edition))
+    stamps = [contacts.contact(n, edition)["updated_at"] for n in order]
+    assert sorted(order) == list(range(500))
+    assert stamps == sorted(set(stamps))
+    for at in (0, 6, 7, 250, 493, 494, 495, 498, 499):
+        assert list(contacts.changed_since(stamps[at], 500, edition)) == order[at + 1 :]
+
+
+def test_after_an_edition_only_what_it_changed_is_left() -> None:
+    *_, last = contacts.changed_since("", 500)
+    since = contacts.contact(last)["updated_at"]
+    assert list(contacts.changed_since(since, 500, 1)) == [7, 107, 207, 307, 407]
+
+
 def test_an_edition_changes_one_row_in_a_hundred(rows: list[dict[str, object]]) -> None:
     changed = [n for n in range(SIZE) if contacts.contact(n, edition=1) != rows[n]]
     assert changed == list(range(contacts.CHANGED, SIZE, contacts.CHANGED_EVERY))

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
+import psycopg
 import pytest
 from click.testing import CliRunner
+from sqlalchemy import text
 
-from bench import profile, pull, webhooks
+from bench import profile, pull, rig, webhooks
 from bench.__main__ import main
+from bench.backends import Backends
+from bench.measuring import cpu_of
+from bench.peers import start
 from hub.cli.run import _children
 from hub.settings import Settings
 
@@ -30,8 +36,47 @@ def test_pulls_keep_what_they_should_and_are_written_as_json(tmp_path: Path) -> 
     assert done.exit_code == 0
     rows = json.loads(path.read_text())["rows"]
     assert [(row["run"], row["rows"]) for row in rows] == [(run, 1200) for run in pull.RUNS]
-    assert all(row["records_per_s"] > 0 and row["peak_mib"] > 10 for row in rows)
-    assert {row["growth"] for row in rows} == {1.0}
+    assert all(row["rows_per_s"] > 0 and row["peak_mib"] > 10 for row in rows)
+    assert {(row["growth"], row["memory_growth"], row["of_dlt"]) for row in rows} == {(1, 1, None)}
+
+
+def test_the_shorter_pull_ends_at_identifiers() -> None:
+    with pull.crm("sqlite", 300) as (site, _):
+        told = pull.pull(site, "--full", "--records")
+        counts = "SELECT (SELECT count(*) FROM record), (SELECT count(*) FROM identifier)"
+        with site.hub() as hub, hub.database.read() as conn:
+            assert conn.execute(text(counts)).one() == (300, 600)
+            assert conn.execute(text("SELECT count(*) FROM customer")).scalar_one() == 0
+    assert told["rows"] == 300
+    assert told["source_s"] > 0
+
+
+@pytest.mark.usefixtures("postgresql_template")
+def test_the_script_copies_every_row_and_the_database_is_watched() -> None:
+    python = start.python_of(start.SCRIPT)
+    assert python is not None
+    with rig.source(2_000) as port, start.place() as (url, folder):
+        with Backends(url) as backends:
+            told = start.load(start.SCRIPT, python, f"http://127.0.0.1:{port}", url, folder)
+        with psycopg.connect(url) as conn:
+            assert conn.execute("SELECT count(*) FROM contact").fetchone() == (2_000,)
+    assert told["took_s"] > 0
+    assert backends.cpu_s is None or backends.cpu_s >= 0
+
+
+def test_a_peer_that_cannot_be_installed_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    assert start.python_of(start.PEER, tmp_path) is None
+
+
+def test_processors_are_counted_while_a_process_runs() -> None:
+    used = cpu_of(os.getpid())
+    assert used is not None
+    sum(range(3_000_000))
+    assert (cpu_of(os.getpid()) or 0.0) >= used
+    assert cpu_of(2**30) is None
 
 
 def test_webhooks_are_accepted_by_all_that_are_compared() -> None:

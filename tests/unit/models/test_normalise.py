@@ -1,6 +1,13 @@
 """One spelling for what people write in many."""
 
+import subprocess
+import sys
+import unicodedata
+from pathlib import Path
+
+import opencc
 import pytest
+from email_validator import EmailNotValidError, validate_email
 
 from hub.models.normalise import identifier_value, is_blocked, name_key, search_keys
 
@@ -77,3 +84,57 @@ def test_placeholders_are_blocked(value: str) -> None:
 def test_found_by_characters_and_pinyin() -> None:
     keys = search_keys("陳靜").splitlines()
     assert {"陳靜", "陈静", "chen jing", "chenjing"} <= set(keys)
+
+
+def test_names_can_be_read_by_two_threads_from_the_start() -> None:
+    """What reads them is loaded on first use, and its modules import each other."""
+    program = """if True:
+        from concurrent.futures import ThreadPoolExecutor
+        from hub.models import normalise
+        with ThreadPoolExecutor(2) as pool:
+            pool.submit(normalise._pinyin)
+            pool.submit(normalise.name_key, "Anna").result()
+    """
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+
+
+@pytest.mark.parametrize(
+    "domain",
+    [
+        "a.com",
+        "A.Com",
+        "x.local",
+        "a.test",
+        "test",
+        "b-c.d.org",
+        "a--b.com",
+        "ab--c.com",
+        "-a.com",
+        "a-.com",
+        "a..com",
+        "a.c0m",
+        "x.onion",
+        "1.2",
+        "a_b.com",
+        "a.com.",
+        "x.localhost",
+        "xn--a.com",
+    ],
+)
+def test_plain_mail_domains_are_judged_as_the_library_judges_them(domain: str) -> None:
+    try:
+        judged = validate_email(f"a@{domain}", check_deliverability=False, test_environment=True)
+        expected = f"a@{judged.domain}".lower()
+    except EmailNotValidError:
+        expected = None
+    assert identifier_value("email", f"a@{domain}") == expected
+
+
+def test_whatever_the_library_would_simplify_is_simplified() -> None:
+    folder = Path(opencc.__file__).parent / "dictionary"
+    names = ("TSCharacters.txt", "TSPhrases.txt")
+    lines = [line for name in names for line in (folder / name).read_text("utf-8").splitlines()]
+    library = opencc.OpenCC("t2s")
+    for word in (line.partition("\t")[0] for line in lines[::7]):
+        assert unicodedata.normalize("NFKC", library.convert(word)) in search_keys(word).split("\n")

@@ -108,6 +108,20 @@ def test_a_copy_to_which_a_write_is_under_way_is_judged_later() -> None:
     assert (out.news, out.writes, out.bases) == ({}, [], {})
 
 
+def test_what_its_owner_is_just_being_told_is_still_its_owners() -> None:
+    was = {"name": "A", "tier": "gold"}
+    busy = replace(erp(was, **was), busy=True)
+    out = decide(plan_with(tier=ERP), [crm(was, name="A", tier="mine"), busy], was)
+    assert (out.agreed, out.news) == (was, {})
+
+
+def test_what_was_agreed_on_under_another_plan_is_forgotten() -> None:
+    new = {"name": "A", "tier": "new"}
+    asked = {"name": "A"}
+    out = decide(plan_with(), [crm(asked, **new), erp(asked, **new)], {"name": "A", "tier": "old"})
+    assert (out.agreed, out.writes) == (new, [])
+
+
 def test_what_was_deleted_is_neither_written_nor_made_again() -> None:
     was = {"name": "A", "tier": "gold"}
     gone = replace(erp(was), gone=True)

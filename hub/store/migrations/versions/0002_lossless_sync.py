@@ -20,6 +20,7 @@ def _index_again(name: str, columns: list[str], states: str) -> None:
 
 STATES = "queued, retry, confirmed, unknown, dead, skipped"
 NEW_STATES = "queued, sending, retry, confirmed, unknown, looping, dead, skipped"
+OPEN = "state IN ('queued', 'retry', 'sending', 'unknown', 'looping', 'dead')"
 
 
 def _explain_states(before: str, after: str) -> None:
@@ -181,6 +182,7 @@ def upgrade() -> None:
         sqlite_where=sa.text("state = 'open'"),
         postgresql_where=sa.text("state = 'open'"),
     )
+    op.create_index("ix_job_stream", "job", ["kind", "connection", "stream", "id"], unique=False)
     op.create_table(
         "mapping_choice",
         sa.Column("id", Serial, autoincrement=True, nullable=False),
@@ -264,6 +266,22 @@ def upgrade() -> None:
         sqlite_where=sa.text("under_way IS NOT NULL"),
         postgresql_where=sa.text("under_way IS NOT NULL"),
     )
+    op.create_index(
+        "ix_delivery_open",
+        "delivery",
+        ["subject"],
+        unique=False,
+        sqlite_where=sa.text(OPEN),
+        postgresql_where=sa.text(OPEN),
+    )
+    op.create_index(
+        "ix_delivery_waiting",
+        "delivery",
+        ["connection", "error"],
+        unique=False,
+        sqlite_where=sa.text("state = 'retry'"),
+        postgresql_where=sa.text("state = 'retry'"),
+    )
     op.create_index("ix_delivery_cause_ref", "delivery", ["cause_ref"], unique=False)
     op.create_index("ix_delivery_external_id", "delivery", ["external_id", "done_at"], unique=False)
     op.add_column(
@@ -338,6 +356,8 @@ def downgrade() -> None:
     )
     op.drop_column("history", "inbox_id")
     op.drop_index("ix_delivery_external_id", table_name="delivery")
+    op.drop_index("ix_delivery_waiting", table_name="delivery")
+    op.drop_index("ix_delivery_open", table_name="delivery")
     op.drop_index("ix_delivery_cause_ref", table_name="delivery")
     op.drop_index("ix_delivery_under_way", table_name="delivery")
     op.drop_column("delivery", "under_way")
@@ -349,6 +369,7 @@ def downgrade() -> None:
     op.drop_table("mirror")
     op.drop_index("ix_mapping_choice_stream", table_name="mapping_choice")
     op.drop_table("mapping_choice")
+    op.drop_index("ix_job_stream", table_name="job")
     op.drop_index(
         "ix_job_open",
         table_name="job",
