@@ -11,9 +11,18 @@ import orjson
 from sqlalchemy import Connection, select
 
 from hub.mapping import shared
-from hub.models import KINDS, PARTY_KINDS
+from hub.models import KINDS, PARTY_KINDS, Level
 from hub.store import bulk, leases
-from hub.store.schema import agreement, binding, delivery, link, mirror, outbox_open, record
+from hub.store.schema import (
+    agreement,
+    binding,
+    delivery,
+    identifier,
+    link,
+    mirror,
+    outbox_open,
+    record,
+)
 from hub.store.schema import ref as reference
 from hub.syncs.decide import Member, Outcome, Values
 from hub.syncs.spec import Plan
@@ -146,10 +155,22 @@ def _members(conn: Connection, plan: Plan, names: Sequence[str]) -> dict[str, se
     for name in others:
         found[name].add(name)
     _add_deleted(conn, plan, found)
-    return {
+    mine = {
         name: {ref for ref in refs if stream_of(ref) in plan.streams}
         for name, refs in found.items()
     }
+    claims = _claims(conn, [ref for refs in mine.values() if len(refs) > 1 for ref in refs])
+    return {name: refs - claims if refs - claims else refs for name, refs in mine.items()}
+
+
+def _claims(conn: Connection, refs: Sequence[str]) -> set[str]:
+    """Party records all of whose identifiers are claims: a stranger must not change a customer."""
+    found: set[str] = set()
+    for chunk in bulk.chunks(refs):
+        query = select(identifier.c.ref).where(bulk.among(identifier.c.ref, chunk)).distinct()
+        sure = set(conn.execute(query.where(identifier.c.level != Level.CLAIMED)).scalars())
+        found |= set(conn.execute(query).scalars()) - sure
+    return found
 
 
 def naming(conn: Connection, customers: Iterable[str]) -> set[str]:

@@ -220,6 +220,17 @@ def test_a_copy_seen_before_its_makers_answer_is_not_copied_back(hub: Hub) -> No
     assert scalar(hub, "SELECT count(DISTINCT customer_id) FROM link") == 1
 
 
+def test_what_a_stranger_claims_reaches_no_customer(hub: Hub) -> None:
+    crm, erp = sides(hub)
+    crm.put("customers", {**WANG, "email": "wang@example.com"})
+    erp.put("customers", {"id": "9", "name": "Mallory", "claimed_email": "wang@example.com"})
+    work(hub)
+    erp.put("customers", {"id": "9", "tier": "admin"})
+    work(hub)
+    assert (rows(crm)[0]["name"], rows(crm)[0]["tier"]) == ("王伟", "gold")
+    assert erp.row("customers", "9")["name"] == "Mallory"  # type: ignore[index]
+
+
 class Rounding(Account):
     """A vendor whose answers nobody foresees: each write comes out different."""
 
