@@ -24,7 +24,7 @@ from hub.errors import StoreError
 from hub.pipeline import due, listen
 from hub.pipeline.lane import free_dead
 from hub.settings import settings
-from hub.tasks import app, deliver, hub, ingest, sweep
+from hub.tasks import app, deliver, hub, ingest
 
 log = logging.getLogger(__name__)
 
@@ -51,8 +51,6 @@ def run() -> None:
     """Wake lanes until told to stop; say "unavailable" once and "back" once."""
     well = True
     looked_at = float("-inf")
-    with suppress(OperationalError):  # else it is beat's turn within a minute
-        sweep.delay()  # where processes are killed every minute, beat never gets there
     while not _stopping.wait(POLL_S):
         try:
             if time.monotonic() - looked_at > LOOK_S:

@@ -53,7 +53,7 @@ from hub.store import (
 )
 from hub.store.db import identity_lock
 from hub.store.outbox import Delivery
-from hub.syncs.decide import differing
+from hub.syncs.decide import differing, resembles
 from hub.syncs.spec import Plan
 
 log = logging.getLogger(__name__)
@@ -536,7 +536,11 @@ def _note_written(
     copy = f"{item.connection}/{item.stream}/{external_id}"
     document = None if raw is None else _document(live, item, raw, copy)
     shown = syncs.named(conn, shared(order.values, document)) if document else {}
-    syncs.note_written(conn, one, subject, copy, order.values, shown)
+    base = shown
+    if item.under_way:  # an earlier try may have done it: since then, people edit it too
+        shown = {p: v for p, v in shown.items() if resembles({p: order.values[p]}, {p: v})}
+        base = {**order.values, **shown}
+    syncs.note_written(conn, one, subject, copy, order.values, shown, base)
 
 
 def _document(live: Live, item: Delivery, raw: Raw, copy: str) -> Mapping[str, Any]:

@@ -25,8 +25,10 @@ def step(hub: Hub, lane: Lane, job: Job) -> bool:
         found = records.load(conn, job.argument["refs"])
         if align.suspected(conn, list(found)):
             return False
+        # Here, or a kill would let rules see it twice; and first, because it may be put off anew,
+        # when another creation began meanwhile: that must not be taken for this very job.
+        jobs.end(conn, job.id)
         react(conn, hub, list(found), quiet=job.argument["quiet"])
-        jobs.end(conn, job.id)  # here, or a kill would let rules see it twice
         return True
 
     if not hub.database.run(story):

@@ -88,9 +88,12 @@ def begin(hub: Hub) -> None:
 
 
 def _is_due(conn: Connection, live: Live, stream: str) -> bool:
-    """Whether no reconciliation ended lately; one that failed for good is not begun at once."""
+    """Whether no reconciliation ended lately; one that failed for good is not begun at once.
+
+    A connection with ``fresh_s = 0`` is compared when a person asks for it, and only then.
+    """
     half = timedelta(seconds=live.fresh_s(stream) / 2)
-    return not certificates.ended_since(conn, live.name, stream, leases.now() - half)
+    return bool(half) and not certificates.ended_since(conn, live.name, stream, leases.now() - half)
 
 
 def step(hub: Hub, lane: Lane, job: Job) -> bool:

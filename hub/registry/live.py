@@ -34,14 +34,15 @@ class Own(BaseModel):
     """Keys of a connection that are the hub's own, not the adapter's.
 
     Attributes:
-        every_s, fresh_s, overlap_s: instead of what its streams declare.
+        every_s, fresh_s, overlap_s: instead of what its streams declare; ``fresh_s`` 0 = never
+            compared with its source unless asked to.
         requests_per_s, requests_per_day: how often its vendor may be asked.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     every_s: float | None = Field(default=None, gt=0)
-    fresh_s: float | None = Field(default=None, gt=0)
+    fresh_s: float | None = Field(default=None, ge=0)
     overlap_s: float | None = Field(default=None, ge=0)
     requests_per_s: float | None = Field(default=None, gt=0)
     requests_per_day: int | None = Field(default=None, ge=1)
@@ -157,7 +158,8 @@ class Live:
 
     def fresh_s(self, stream: str) -> float:
         """How old a certificate of a stream may be, in seconds."""
-        return self.own.fresh_s or self.streams[stream].fresh_s
+        own = self.own.fresh_s
+        return self.streams[stream].fresh_s if own is None else own
 
     @property
     def limits(self) -> Limits:

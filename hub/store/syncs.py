@@ -318,18 +318,25 @@ def save(conn: Connection, plan: Plan, group: Group, outcome: Outcome) -> int:
 
 
 def note_written(
-    conn: Connection, plan: Plan, subject: str, ref: str, written: Values, shown: Values
+    conn: Connection,
+    plan: Plan,
+    subject: str,
+    ref: str,
+    written: Values,
+    shown: Values,
+    base: Values,
 ) -> None:
     """Remember what was just written to a copy, and learn what its vendor made of that.
 
     Args:
-        shown: what the copy shows since; empty when the vendor did not tell.
+        shown: what the vendor made of it; empty when it did not tell.
+        base: what the copy is taken to have shown since.
     """
     known = _mirrors(conn, plan.id, [ref]).get(ref)
     had = {name: orjson.loads(known[name]) if known else {} for name in _MEMORY}
     kept = {path: value for path, value in had["shown"].items() if path not in written}
     now = {
-        "base": {**had["base"], **shown},
+        "base": {**had["base"], **base},
         "written": {**had["written"], **written},
         "shown": {**kept, **shown},
     }

@@ -280,10 +280,14 @@ def told(hub: Hub, town: Town) -> dict[str, Any]:
     }
 
 
-def evidence(there: Installation, found: list[str]) -> str:
-    """The whole way of each record that is named in what is wrong."""
-    names = sorted({*re.findall(r"\b(?:crm|erp|desk)/\w+/\w+", " ".join(found))})
-    return "\n".join(there.run("trace", name) for name in names[:MOST])
+def evidence(there: Installation, town: Town, found: list[str]) -> str:
+    """The whole way of each record that what is wrong names, itself or by the mail address."""
+    said = " ".join(found)
+    names = {*re.findall(r"\b(?:crm|erp|desk)/\w+/\w+", said)}
+    for site, stream, row in _rows(town):
+        if row.get("email") and str(row["email"]) in said:
+            names.add(f"{site.name}/{stream}/{row['id']}")
+    return "\n".join(there.run("trace", name) for name in sorted(names)[:MOST])
 
 
 def calm_since() -> datetime:

@@ -17,9 +17,12 @@ from tests.story.test_crash_kill import Force, embedded, production
 
 MINUTES = float(os.environ.get("HUB_SOAK_MINUTES", "30"))
 PER_S = 20
+VERSIONS = 10
+"""Of each record: more writes of one within ten minutes would be taken for a loop."""
+
 FORCE = Force(
     events=int(MINUTES * 30 * PER_S),
-    records=int(MINUTES * PER_S),
+    records=int(MINUTES * 30 * PER_S / VERSIONS),
     seconds=MINUTES * 30,
     gap_s=(2.0, 12.0),
     patience_s=600.0,

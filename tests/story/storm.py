@@ -53,7 +53,8 @@ RULES = [
 
 def settings(folder: Path) -> dict[str, Any]:
     """A shop that sends, and a desk that is written to and pulled."""
-    shop = {"adapter": "demo", "webhook_secrets": [SECRET]}
+    # What it sends is in no account that could be compared with.
+    shop = {"adapter": "demo", "webhook_secrets": [SECRET], "fresh_s": 0}
     desk = {"adapter": "demo", "ledger_path": str(folder / LEDGER), "every_s": 2}
     return {"connections": {"shop": shop, "desk": desk}, "rules": RULES}
 

@@ -50,7 +50,7 @@ def test_events_and_pulls_become_profiles_and_a_restart_loses_nothing(
             there.start_production(name)
         wait_until("hooks answer", there.is_reachable)
         wait_until("a pull became a profile", lambda: known(hub, "crm/customers/1"))
-        senders = storm.Senders(there.hooks_port, storm.plan(random.Random(1), 300, 60), 1000)
+        senders = storm.Senders(there.hooks_port, storm.plan(random.Random(1), 2000, 400), 1000)
         wait_until("an event became a profile", lambda: known(hub, "shop/customers/C0001"))
         restart_in_the_middle(there, hub)
         crm.put("customers", {"id": "2", "name": "王强", "phone": "13900000002"})

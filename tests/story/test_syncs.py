@@ -220,6 +220,19 @@ def test_a_copy_seen_before_its_makers_answer_is_not_copied_back(hub: Hub) -> No
     assert scalar(hub, "SELECT count(DISTINCT customer_id) FROM link") == 1
 
 
+def test_an_edit_made_while_the_answer_was_lost_is_no_rewriting(hub: Hub) -> None:
+    crm, erp = sides(hub)
+    work(hub)
+    crm.put("customers", WANG)
+    erp.plan("push", UnknownOutcomeError("the answer was lost"), after=True)
+    work(hub)
+    erp.put("customers", {"id": rows(erp)[0]["id"], "tier": "VIP"})
+    with hub.database.write() as conn:
+        outbox.hasten(conn, "erp")
+    work(hub)
+    assert rows(crm)[0]["tier"] == rows(erp)[0]["tier"] == "VIP"
+
+
 def test_what_a_stranger_claims_reaches_no_customer(hub: Hub) -> None:
     crm, erp = sides(hub)
     crm.put("customers", {**WANG, "email": "wang@example.com"})
@@ -626,3 +639,36 @@ def test_lanes_that_count_at_once_lose_no_call(hub: Hub) -> None:
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(count, range(60)))
     assert scalar(hub, "SELECT calls FROM breaker") == 61
+
+
+def test_a_reaction_is_put_off_again_when_a_creation_begins_meanwhile(hub: Hub) -> None:
+    crm, erp = sides(hub)
+    work(hub)
+    erp.put("customers", {"id": "9", "kind": "person", "name": "李娜"})
+    pull(hub, "erp", "customers")
+    mark(hub, "'sending', under_way = 'create'")
+    crm.put("customers", WANG)
+    pull(hub, "crm", "customers")
+    mark(hub, "'queued', under_way = NULL")
+
+    def begin(conn: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if "FROM mirror" in statement:  # after the look whether anything is under way
+            conn.connection.cursor().execute(MARK.format("'sending', under_way = 'create'"))
+
+    event.listen(hub.database.engine, "before_cursor_execute", begin)
+    for id_ in due.jobs(hub):
+        with leased(hub, jobs.lease_name(id_)) as lane:
+            assert lane is not None
+            jobs.run(hub, lane, id_)
+        mark(hub, "'queued', under_way = NULL")
+    event.remove(hub.database.engine, "before_cursor_execute", begin)
+    work(hub)
+    assert sorted(row["name"] for row in rows(erp)) == ["李娜", "王伟"]
+
+
+MARK = "UPDATE delivery SET state = {}"
+
+
+def mark(hub: Hub, how: str) -> None:
+    with hub.database.write() as conn:
+        conn.exec_driver_sql(MARK.format(how))
