@@ -4,7 +4,7 @@ People edit in all three systems, the systems fail in every way they know, and t
 ends at random commits and calls. Then all is calm; when nothing is left to be done, each stream is
 compared with its source once.
 
-``HUB_TEST_SCHEDULES`` says how many lives are told, ``HUB_TEST_SEED`` tells one again.
+``HUB_TEST_SCHEDULES`` says how many new lives are told, ``HUB_TEST_SEED`` tells one again.
 """
 
 from __future__ import annotations
@@ -19,13 +19,18 @@ from hypothesis import strategies as st
 from hub.registry import Hub
 from tests.story.city_world import SYNCS, World
 
-SCHEDULES = int(os.environ.get("HUB_TEST_SCHEDULES", "4"))
+SCHEDULES = int(os.environ.get("HUB_TEST_SCHEDULES", "0"))
+KNOWN = (3, 19, 106, 1057)
+"""Lives that once went wrong; told when no number of new ones is asked for."""
 STEPS = 40
 SEED = os.environ.get("HUB_TEST_SEED")
-SEEDS = st.just(int(SEED)) if SEED else st.integers(0, 2**20)
+SEEDS = (
+    st.just(int(SEED)) if SEED else st.integers(0, 2**20) if SCHEDULES else st.sampled_from(KNOWN)
+)
 
 told = settings(
-    max_examples=SCHEDULES,
+    max_examples=SCHEDULES or len(KNOWN),
+    derandomize=not SCHEDULES,
     deadline=None,
     database=None,
     phases=[Phase.generate],  # a smaller seed is no simpler life
