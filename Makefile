@@ -3,11 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Tests wait more than they compute.
+WORKERS ?= $(shell echo $$((2 * $$(nproc))))
+EXTENSION ?= build/conduit-extension.zip
 .DEFAULT_GOAL := help
-.PHONY: help demo city up test check format systems e2e soak bench lock clean
+.PHONY: help demo city up test check format systems e2e soak bench bench-peers extension lock clean
 
 help: ## this list
-	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Conduit needs Python 3.11 or newer: make PYTHON=python3.11") if sys.version_info < (3, 11) else None'
@@ -27,7 +30,7 @@ up: $(READY) ## run the hub here, with the connections of settings.toml
 	@$(BIN)/hub up
 
 test: $(READY) ## unit, contract and story tests
-	@$(BIN)/python -m pytest -q -n auto --dist loadgroup tests/unit tests/contract tests/story
+	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup tests/unit tests/contract tests/story
 
 check: $(READY) ## format, lint, types, import contracts, generated files
 	@$(BIN)/ruff format --check .
@@ -52,6 +55,12 @@ soak: $(READY) ## long runs with real kills (an hour); writes docs/reliability.m
 
 bench: $(READY) ## benchmarks against peers and limits
 	@$(BIN)/python -m bench
+
+bench-peers: $(READY) ## install what make bench compares with: from PyPI and npm, over 3 GB in bench/out
+	@$(BIN)/python -m bench.peers
+
+extension: $(READY) ## the browser extension as build/conduit-extension.zip
+	@mkdir -p $(dir $(EXTENSION)) && cd desks/extension && $(abspath $(BIN))/python -m zipfile -c $(abspath $(EXTENSION)) manifest.json *.js *.html *.css _locales icons
 
 lock: $(READY) ## write requirements.lock anew
 	@$(BIN)/pip-compile --quiet --extra dev --strip-extras --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-annotate --allow-unsafe --output-file requirements.lock pyproject.toml

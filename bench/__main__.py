@@ -1,4 +1,4 @@
-"""``python -m bench [webhooks|pull|profile]`` runs the benchmarks; without a name, all of them."""
+"""``python -m bench [NAME…]`` runs benchmarks; without a name, all."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Any
 
 import click
 
-from bench import figures, profile, pull, rig, webhooks
+from bench import figures, identity, latency, profile, pull, rig, webhooks
 
 SIZES = "10000,100000"
+NAMES = ("webhooks", "latency", "pull", "profile", "identity")
 
 
 def _numbers(_context: object, _parameter: object, value: str) -> list[int]:
@@ -20,7 +21,7 @@ def _numbers(_context: object, _parameter: object, value: str) -> list[int]:
 
 
 @click.command()
-@click.argument("names", nargs=-1, type=click.Choice(["webhooks", "pull", "profile"]))
+@click.argument("names", nargs=-1, type=click.Choice(NAMES))
 @click.option(
     "--database",
     "databases",
@@ -47,8 +48,9 @@ def main(
     if "postgresql" in chosen and not rig.answers():
         figures.out.print("PostgreSQL does not answer (HUB_BENCH_POSTGRESQL): left out\n")
         chosen = ("sqlite",) if "sqlite" in chosen else ()
-    for name in names or ("webhooks", "pull", "profile"):
-        rows = _run(name, chosen, sizes, seconds, rounds) if chosen else []
+    for name in names or NAMES:
+        needs_none = name == "identity"
+        rows = _run(name, chosen, sizes, seconds, rounds) if chosen or needs_none else []
         if rows:
             figures.out.print(f"written to {figures.write(name, rows, path)}\n", style="dim")
 
@@ -59,9 +61,15 @@ def _run(
     if name == "webhooks":
         rows = webhooks.run(databases, seconds=seconds, rounds=rounds)
         webhooks.show(rows)
+    elif name == "latency":
+        rows = latency.run(databases, seconds=3 * seconds)
+        latency.show(rows)
     elif name == "pull":
         rows = pull.run(databases, sizes)
         pull.show(rows)
+    elif name == "identity":
+        rows = identity.run(sizes)
+        identity.show(rows)
     else:
         rows = profile.run(databases, sizes, seconds=seconds, rounds=rounds)
         profile.show(rows)

@@ -4,21 +4,40 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable
 
 from flask import Flask, Response, request
+from sqlalchemy import BigInteger, Column, Integer, LargeBinary, MetaData, Table
 
 from hub.settings import settings
 
-TABLE = "CREATE TABLE IF NOT EXISTS bare (id {serial}, body {bytes} NOT NULL)"
+TABLE = Table(
+    "bare",
+    MetaData(),
+    Column("id", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True),
+    Column("body", LargeBinary, nullable=False),
+)
+"""What every handler but ours keeps; made before any of them starts."""
 
 
-def create_app() -> Flask:
-    """Flask and one INSERT with its own commit; no signature, no receipt, no lane."""
+def create_app(prepare: Callable[[sqlite3.Connection], None] | None = None) -> Flask:
+    """Flask and one INSERT with its own commit; no signature, no receipt, no lane.
+
+    Args:
+        prepare: is given every new connection to SQLite.
+    """
     url = settings().database
     is_sqlite = url.startswith("sqlite:///")
-    insert = _sqlite(url.removeprefix("sqlite:///")) if is_sqlite else _postgresql(url)
+    insert = _sqlite(url.removeprefix("sqlite:///"), prepare) if is_sqlite else _postgresql(url)
+    return _app(insert)
+
+
+def nothing() -> Flask:
+    """Flask that reads the request and keeps nothing."""
+    return _app(lambda body: None)
+
+
+def _app(insert: Callable[[bytes], None]) -> Flask:
     app = Flask("bare", static_folder=None)
 
     @app.post("/hooks/<name>")
@@ -29,27 +48,24 @@ def create_app() -> Flask:
     return app
 
 
-def nothing(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-    """A WSGI application that reads the request and does nothing: what the server itself costs."""
-    environ["wsgi.input"].read()
-    start_response("202 Accepted", [("Content-Type", "text/plain"), ("Content-Length", "3")])
-    return [b"ok\n"]
-
-
-def _sqlite(path: str) -> Callable[[bytes], None]:
+def _sqlite(
+    path: str, prepare: Callable[[sqlite3.Connection], None] | None
+) -> Callable[[bytes], None]:
     mine = threading.local()
 
     def connection() -> sqlite3.Connection:
         if not hasattr(mine, "conn"):
-            mine.conn = sqlite3.connect(path, isolation_level=None, timeout=30)
+            mine.conn = sqlite3.connect(path, timeout=30)
             mine.conn.execute("PRAGMA synchronous=FULL")  # as durable as the hub's
+            if prepare:
+                prepare(mine.conn)
         found: sqlite3.Connection = mine.conn
         return found
 
     def insert(body: bytes) -> None:
-        connection().execute("INSERT INTO bare (body) VALUES (?)", (body,))
+        with connection() as conn:
+            conn.execute("INSERT INTO bare (body) VALUES (?)", (body,))
 
-    connection().execute(TABLE.format(serial="INTEGER PRIMARY KEY", bytes="BLOB"))
     return insert
 
 
@@ -57,8 +73,6 @@ def _postgresql(url: str) -> Callable[[bytes], None]:
     from psycopg_pool import ConnectionPool
 
     pool = ConnectionPool(url, min_size=16, max_size=16, open=True)
-    with pool.connection() as conn:
-        conn.execute(TABLE.format(serial="bigserial PRIMARY KEY", bytes="bytea"))
 
     def insert(body: bytes) -> None:
         with pool.connection() as conn:

@@ -36,12 +36,29 @@ def peak_mib() -> float:
 
     Linux hands ``ru_maxrss`` of the parent down to a new process, so its own mark is read there.
     """
-    status = Path("/proc/self/status")
-    if status.exists():
-        marks = dict(line.split(":", 1) for line in status.read_text().splitlines())
-        return int(marks["VmHWM"].split()[0]) / 1024
+    if (peak := peak_of("self")) is not None:
+        return peak
     unit = 1024**2 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+
+
+def peak_of(pid: int | str) -> float | None:
+    """The most memory, in MiB, a process ever held; None where that cannot be seen."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return None
+    marks = dict(line.split(":", 1) for line in lines)
+    return int(marks["VmHWM"].split()[0]) / 1024 if "VmHWM" in marks else None
+
+
+def largest_of(pid: int) -> float | None:
+    """The most memory, in MiB, one of the processes a process started ever held."""
+    try:
+        started = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return None
+    return max((peak for child in started if (peak := peak_of(child)) is not None), default=None)
 
 
 def cpu_of(pid: int) -> float | None:

@@ -14,14 +14,16 @@ from sqlalchemy import Connection
 
 from bench.measuring import Measured, peak_mib
 from hub import log, pipeline
+from hub.identity.matching import Change
 from hub.identity.resolve import evidence_of
+from hub.identity.traits import ref_of
 from hub.models import Party
 from hub.models.normalise import name_key
 from hub.pipeline import absorb
 from hub.pipeline.lane import leased
 from hub.registry import Hub, Live, open_hub
 from hub.settings import settings
-from hub.store import checkpoints, customers, leases
+from hub.store import checkpoints, evidence, leases
 from hub.store.records import Saved
 
 
@@ -69,11 +71,15 @@ def pull(hub: Hub, connection: str, stream: str) -> int:
     raise RuntimeError("the pull does not end")
 
 
-def identifiers_only(conn: Connection, hub: Hub, live: Live, saved: Saved) -> set[str]:
+def identifiers_only(
+    conn: Connection, hub: Hub, live: Live, saved: Saved, *, told: bool, loading: bool
+) -> set[str]:
     """In place of ``absorb.follow``: store what tells whose the records are, decide nothing."""
     parties = [r for r in saved.records.values() if isinstance(r, Party)]
-    customers.forget_evidence(conn, saved.parties - saved.new)
-    customers.save_evidence(conn, [evidence_of(party, live.region) for party in parties])
+    told = [evidence_of(party, live.region) for party in parties]
+    before = evidence.stored(conn, saved.parties - saved.new)
+    changes = [Change(ref_of(e.ref), before.get(e.ref), e.traits) for e in told]
+    evidence.save(conn, told, changes, saved.new)
     return set()
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
+import signal
 import socket
 import subprocess
 import sys
@@ -11,14 +14,14 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
-from hub.cli.run import _children
+from hub.cli.run import _children, end_with_parent
 from hub.registry import Hub, open_hub
 from hub.settings import Settings
 from hub.store.crypto import new_key
@@ -26,7 +29,7 @@ from hub.store.crypto import new_key
 POSTGRESQL = os.environ.get("HUB_BENCH_POSTGRESQL", "postgresql://127.0.0.1:5432/postgres")
 ROOT = Path(__file__).resolve().parent.parent
 FILE = "settings.toml"
-START_S = 30.0
+START_S, STOP_S = 180.0, 10.0
 
 
 @dataclass(frozen=True)
@@ -74,8 +77,12 @@ def answers() -> bool:
 
 
 @contextmanager
-def site(kind: str, connections: dict[str, dict[str, Any]]) -> Iterator[Site]:
-    """A new installation with these connections on a new database, dropped at the end."""
+def site(kind: str, connections: dict[str, dict[str, Any]], **more: Any) -> Iterator[Site]:
+    """A new installation with these connections on a new database, dropped at the end.
+
+    Args:
+        more: further settings.
+    """
     with tempfile.TemporaryDirectory(prefix="conduit-bench-") as name:
         folder = Path(name)
         _register_adapter(folder)
@@ -85,8 +92,10 @@ def site(kind: str, connections: dict[str, dict[str, Any]]) -> Iterator[Site]:
                 "database_url": url,
                 "secret_keys": [new_key()],
                 "log_level": "WARNING",
-                "web_port": _free_port(),
-                "hooks_port": _free_port(),
+                "api_requests_per_s": 0,
+                "web_port": free_port(),
+                "hooks_port": free_port(),
+                **more,
             }
             (folder / FILE).write_text(_toml(given, connections))
             new = Site(folder, _settings(folder / FILE))
@@ -141,38 +150,69 @@ def _settings(path: Path) -> Settings:
 
 @contextmanager
 def child(
-    command: Sequence[str], environment: dict[str, str], cwd: Path
+    command: Sequence[str], environment: dict[str, str], cwd: Path, *, quiet: bool = False
 ) -> Iterator[subprocess.Popen[str]]:
-    """A process while the block runs."""
+    """A process while the block runs, and all it starts; ``quiet`` throws away what it says."""
     with subprocess.Popen(
-        command, env=environment, cwd=cwd, stdout=subprocess.PIPE, text=True
+        command,
+        env=environment,
+        cwd=cwd,
+        stdout=subprocess.DEVNULL if quiet else subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=end_with_parent,
     ) as process:
         try:
             yield process
         finally:
             process.terminate()
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(STOP_S)
+            with suppress(ProcessLookupError):  # nobody is left
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+@dataclass(frozen=True)
+class Served:
+    """A server that answers."""
+
+    port: int
+    pid: int
 
 
 @contextmanager
-def server(site: Site, name: str, target: str = "", *, factory: bool = True) -> Iterator[int]:
-    """The port of a server started as ``hub up`` starts its child ``name``.
+def server(site: Site, name: str, target: str = "", *, workers: int = 1) -> Iterator[Served]:
+    """A server started as ``hub up`` starts its child ``name``.
 
     Args:
         target: another application to serve in its place.
+        workers: so many processes, as the Procfile lets one say.
     """
-    command = next(list(c.command) for c in _children(site.settings) if c.name == name)
+    command = started_as(site, name)
     port = site.settings.hooks_port if name == "hooks" else site.settings.web_port
+    command[command.index("--workers") + 1] = str(workers)
     if target:
         command[-1] = target
-    if not factory:
-        command.remove("--factory")
     with child(command, site.environment, site.folder) as process:
-        _wait_for(process, port)
-        yield port
+        wait_for(process, port)
+        yield Served(port, process.pid)
+
+
+def started_as(site: Site, name: str) -> list[str]:
+    """How ``hub up`` starts its child ``name``."""
+    return next(list(c.command) for c in _children(site.settings) if c.name == name)
+
+
+def procfile(**values: str) -> dict[str, list[str]]:
+    """The commands of the Procfile, ``${NAME:-default}`` filled in."""
+
+    def fill(match: re.Match[str]) -> str:
+        return values.get(match.group(1), match.group(2))
+
+    lines = (ROOT / "Procfile").read_text("utf-8").splitlines()
+    named = (line.partition(": ") for line in lines)
+    pattern = re.compile(r"\$\{(\w+):-([^}]*)\}")
+    return {name: shlex.split(pattern.sub(fill, command)) for name, _, command in named}
 
 
 @contextmanager
@@ -184,15 +224,17 @@ def source(rows: int) -> Iterator[int]:
         yield int(process.stdout.readline())
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """One nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
 
 
-def _wait_for(process: subprocess.Popen[str], port: int) -> None:
-    deadline = time.monotonic() + START_S
+def wait_for(process: subprocess.Popen[str], port: int, patience_s: float = START_S) -> None:
+    """Return when a process answers on its port."""
+    deadline = time.monotonic() + patience_s
     while time.monotonic() < deadline and process.poll() is None:
         try:
             socket.create_connection(("127.0.0.1", port), 1).close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import time
 from datetime import UTC, datetime
@@ -14,7 +13,8 @@ from demo.hub import HubProcess
 from demo.people import People, Writer
 from demo.systems import Mailbox, Roundup, Tryton
 from demo.systems.mailbox import SUPPORT, new_message
-from hub.sdk.signing import standard_signature
+from hub.sdk import HookRequest
+from hub.sdk.signing import STANDARD
 
 HERO_PHONE = "139 1234 5678"
 HERO_MAIL = "lina@example.com"
@@ -153,14 +153,13 @@ def post(stage: Stage, type_: str, data: dict[str, Any]) -> int:
         {"type": type_, "timestamp": now.isoformat(), "data": data}, ensure_ascii=False
     ).encode()
     event_id, timestamp = f"msg_{time.time_ns()}", str(int(now.timestamp()))
-    signature = standard_signature(stage.shop_secret, event_id, timestamp, body)
     headers = {
         "content-type": "application/json",
         "webhook-id": event_id,
         "webhook-timestamp": timestamp,
-        "webhook-signature": f"v1,{base64.b64encode(signature).decode()}",
     }
-    answer = requests.post(f"{stage.hub.hooks}/shop", body, headers=headers, timeout=10)
+    signed = STANDARD.sign(HookRequest("POST", headers, {}, body, now), stage.shop_secret)
+    answer = requests.post(f"{stage.hub.hooks}/shop", body, headers=signed.headers, timeout=10)
     answer.raise_for_status()
     return answer.status_code
 

@@ -52,11 +52,24 @@ class AuthError(RemoteError):
 
 
 class RetryableError(RemoteError):
-    """The same call may succeed later."""
+    """The same call may succeed later.
 
-    def __init__(self, message: str, *, hint: str = "", retry_after_s: float | None = None) -> None:
+    Attributes:
+        retry_after_s: how long the vendor wants to be left alone.
+        maybe_done: what was asked may have been done all the same, as behind a gateway that gave up
+            waiting; False when the request did not get so far.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        retry_after_s: float | None = None,
+        maybe_done: bool = True,
+    ) -> None:
         super().__init__(message, hint=hint)
-        self.retry_after_s = retry_after_s
+        self.retry_after_s, self.maybe_done = retry_after_s, maybe_done
 
 
 class PacedError(RetryableError):

@@ -21,8 +21,13 @@ _SECRETS = re.compile(
     r"|((?:password|secret|token|key|verifier|[?&]code|[?&]state)[\"']?\s*[=:]\s*[\"']?)"
     r"[^\s\"',;&]+"
 )
-_MAIL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")
-_PHONE = re.compile(r"(?<![\w.:-])\+?\d[\d -]{8,15}\d(?![\w.:-])")
+_MAIL = re.compile(r"[\w.+-]{1,64}@[\w-]+\.[\w.-]+")
+_PHONE = re.compile(
+    r"(?<![\w.:-])\+?\d[\d -]{8,15}\d(?![\w.:-])"
+    # What is surely one, or a 身份证号, wherever it stands: phone:13800138000, users/1101….
+    r"|(?<![\w.])(?:\+\d{8,15}|(?:86)?1[3-9]\d{9}|[1-9]\d{5}(?:19|20)\d\d[01]\d[0-3]\d{4}[\dXx])(?!\w)"
+    r"|\(0\d{2,3}\) ?\d{3,4}[ -]?\d{4}(?!\d)"
+)
 
 
 def redact(text: str) -> str:

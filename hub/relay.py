@@ -40,10 +40,10 @@ _stopping = threading.Event()
 
 
 def wake_once() -> int:
-    """Send a task for every lane with something due; how many."""
+    """Send a task for every group of lanes with something due; how many."""
     found = due.lanes(hub())
-    for name in found:
-        (ingest if name.startswith("in:") else deliver).delay(name)
+    for names in found:
+        (ingest if names[0].startswith("in:") else deliver).delay(names)
     return len(found)
 
 

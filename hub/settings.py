@@ -34,6 +34,13 @@ class Settings(BaseSettings):
         proxies: our own reverse proxies in front; their X-Forwarded-For is believed.
         card_frame_ancestors: who may frame a card opened by a signed link (CSP frame-ancestors).
         language, timezone: of people whose browser and account do not say.
+        inbox_days, receipt_days: how long events keep headers and body once they are over, and how
+            long they are still recognised after that; both may be said per connection.
+        body_limit_bytes: how large a webhook may be; may be said per connection.
+        disk_reserve_bytes: of the disk SQLite is on, but at most a twentieth of it: when less is
+            free, webhooks are refused, so that the work on those taken can go on.
+        event_days: how long subscribers may ask again for what they were told.
+        api_requests_per_s: of one token, in each web process; ten seconds' worth at once; 0 = any.
         worker_threads: how many lanes and pulls one worker process runs at once.
         connections: by name; ``adapter`` plus that adapter's own fields.
         source_priority: connections whose values win on a profile, best first.
@@ -58,7 +65,12 @@ class Settings(BaseSettings):
     timezone: str = "Asia/Shanghai"
     worker_threads: int = Field(default=8, ge=1, le=64)
     body_limit_bytes: int = 1024 * 1024
+    disk_reserve_bytes: int = Field(default=512 * 1024 * 1024, ge=0)
     history_days: int = Field(default=90, ge=1)
+    inbox_days: int = Field(default=30, ge=1)
+    receipt_days: int = Field(default=90, ge=1)
+    event_days: int = Field(default=30, ge=1)
+    api_requests_per_s: float = Field(default=100, ge=0)
     log_level: str = "INFO"
     log_format: str = Field(default="text", pattern=r"^(text|json)$")
     connections: dict[str, dict[str, Any]] = Field(default_factory=dict, repr=False)

@@ -10,6 +10,7 @@ from celery import Celery
 from hub import pipeline
 from hub.errors import HubError
 from hub.pipeline import due, jobs
+from hub.pipeline import publish as publishing
 from hub.pipeline.lane import leased
 from hub.registry import Hub, open_hub
 from hub.settings import settings
@@ -57,15 +58,15 @@ app.conf.update(
 
 
 @app.task(name="hub.ingest")
-def ingest(lane: str) -> None:
-    with leased(hub(), lane) as held:
+def ingest(lanes: list[str]) -> None:
+    with leased(hub(), *lanes) as held:
         if held:
             pipeline.ingest(hub(), held)
 
 
 @app.task(name="hub.deliver")
-def deliver(lane: str) -> None:
-    with leased(hub(), lane) as held:
+def deliver(lanes: list[str]) -> None:
+    with leased(hub(), *lanes) as held:
         if held:
             pipeline.deliver(hub(), held)
 
@@ -90,12 +91,21 @@ def job(id_: int) -> None:
                 log.warning("job stopped", extra={"job": id_, "fault": str(exc)})
 
 
+@app.task(name="hub.publish")
+def publish(subscription: str) -> None:
+    with leased(hub(), publishing.lease_name(subscription)) as held:
+        if held:
+            publishing.publish(hub(), held, subscription)
+
+
 @app.task(name="hub.due_work")
 def due_work() -> None:
     for connection, stream in due.pulls(hub()):
         pull.delay(connection, stream)
     for id_ in due.jobs(hub()):
         job.delay(id_)
+    for name in due.subscriptions(hub()):
+        publish.delay(name)
 
 
 @app.task(name="hub.sweep")

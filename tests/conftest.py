@@ -20,6 +20,7 @@ from hub.settings import Settings
 from hub.store.crypto import new_key
 from hub.store.db import Database
 from hub.store.migrate import migrate
+from hub.store.schema import metadata
 
 POSTGRESQL = os.environ.get("HUB_TEST_POSTGRESQL", "postgresql://127.0.0.1:5432/postgres")
 REQUIRED = [name for name in os.environ.get("HUB_TEST_REQUIRE", "").split(",") if name]
@@ -76,6 +77,74 @@ def _beside(name: str) -> str:
     return POSTGRESQL.rpartition("/")[0] + f"/{name}"
 
 
+@pytest.fixture(scope="session")
+def postgresql_pool(postgresql_template: str) -> Iterator[Pool]:
+    pool = Pool(postgresql_template)
+    yield pool
+    pool.close()
+
+
+class Pool:
+    """Databases like the template: emptied and given out again, as making one takes long."""
+
+    def __init__(self, template: str) -> None:
+        self._template = template
+        self._free: list[str] = []
+        self._shape = self._query(template, _SHAPE)
+
+    def take(self) -> str:
+        return self._free.pop() if self._free else self.made()
+
+    def give_back(self, name: str) -> None:
+        """Keep it for the next test, unless somebody still uses it or its tables were changed."""
+        try:
+            clean = not self._query(name, _USERS)[0][0] and self._query(name, _SHAPE) == self._shape
+            if clean:
+                self._query(name, _EMPTY)
+        except psycopg.Error:
+            clean = False
+        if clean:
+            self._free.append(name)
+        else:
+            self.drop(name)
+
+    def close(self) -> None:
+        for name in self._free:
+            self.drop(name)
+
+    def made(self) -> str:
+        name = f"{self._template}_{uuid.uuid4().hex[:8]}"
+        with psycopg.connect(POSTGRESQL, autocommit=True) as conn:
+            conn.execute(f"CREATE DATABASE {name} TEMPLATE {self._template}")
+            # Processes of ours end in tests, the server never does: nobody needs to wait for disks.
+            conn.execute(f"ALTER DATABASE {name} SET synchronous_commit = off")
+        return name
+
+    @staticmethod
+    def drop(name: str) -> None:
+        with psycopg.connect(POSTGRESQL, autocommit=True) as conn:
+            conn.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    @staticmethod
+    def _query(name: str, query: str) -> list[Any]:
+        with psycopg.connect(_beside(name), options="-c lock_timeout=2s") as conn:
+            done = conn.execute(query)
+            return done.fetchall() if done.description else []
+
+
+_USERS = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()"""
+_SHAPE = """
+    SELECT c.relname, c.relkind, count(a.attname) FROM pg_class c
+    LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
+    WHERE c.relnamespace = 'public'::regnamespace GROUP BY 1, 2 ORDER BY 1"""
+_EMPTY = ";".join(
+    [f"DELETE FROM {table.name}" for table in reversed(metadata.sorted_tables)]
+    + ["SELECT setval(oid::regclass, 1, false) FROM pg_class WHERE relkind = 'S'"]
+)
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """An empty, migrated database of each kind."""
@@ -83,12 +152,15 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "hub.db")
         yield f"sqlite:///{tmp_path}/hub.db"
         return
-    template = request.getfixturevalue("postgresql_template")
-    name = f"{template}_{uuid.uuid4().hex[:8]}"
-    with psycopg.connect(POSTGRESQL, autocommit=True) as conn:
-        conn.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    pool = request.getfixturevalue("postgresql_pool")
+    if request.node.get_closest_marker("fresh_database"):
+        name = pool.made()
         yield _beside(name)
-        conn.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        pool.drop(name)
+        return
+    name = pool.take()
+    yield _beside(name)
+    pool.give_back(name)
 
 
 @pytest.fixture(autouse=True)

@@ -12,23 +12,25 @@ from datetime import datetime
 
 from adapters.demo.adapter import DemoConfig
 from hub.sdk import Deleted, Envelope, HookRequest, Item, RecordRef, Row, WebhookReceiver
-from hub.sdk.signing import header, hmac_digest, verify_fresh, verify_hmac
+from hub.sdk.signing import Recipe, revealed
+
+RECIPE = Recipe(
+    signature="header:x-demo-signature",
+    parts=("header:x-demo-timestamp", "body"),
+    separator=".",
+    timestamp="header:x-demo-timestamp",
+)
 
 
 def sign(secret: str, body: bytes, at: datetime) -> dict[str, str]:
     """The headers that make ``body`` a genuine demo webhook sent at that instant."""
-    timestamp = str(int(at.timestamp()))
-    digest = hmac_digest(secret.encode(), timestamp.encode() + b"." + body)
-    return {"x-demo-timestamp": timestamp, "x-demo-signature": digest.hex()}
+    bare = HookRequest("POST", {"x-demo-timestamp": str(int(at.timestamp()))}, {}, body, at)
+    return dict(RECIPE.sign(bare, secret).headers)
 
 
 class DemoReceiver(WebhookReceiver[DemoConfig]):
     def open(self, request: HookRequest) -> Envelope:
-        timestamp = header(request.headers, "x-demo-timestamp")
-        given = header(request.headers, "x-demo-signature")
-        keys = [secret.get_secret_value().encode() for secret in self.config.webhook_secrets]
-        verify_hmac(keys, timestamp.encode() + b"." + request.body, given)
-        verify_fresh(timestamp, request.received_at)
+        RECIPE.verify(request, revealed(self.config.webhook_secrets))
         return Envelope(items=_items(request.body))
 
     def parse(self, body: bytes) -> Iterator[Row | RecordRef | Deleted]:
@@ -43,10 +45,8 @@ class DemoReceiver(WebhookReceiver[DemoConfig]):
     def sample(self, at: datetime) -> HookRequest:
         event = {"event_id": f"sample-{at.timestamp():.0f}", "stream": "customers", "id": "sample"}
         body = json.dumps(event).encode()
-        headers = {}
-        for secret in self.config.webhook_secrets[:1]:
-            headers = sign(secret.get_secret_value(), body, at)
-        return HookRequest("POST", headers, {}, body, at)
+        secrets = revealed(self.config.webhook_secrets)
+        return HookRequest("POST", sign(secrets[0], body, at) if secrets else {}, {}, body, at)
 
 
 def _items(body: bytes) -> list[Item]:
@@ -54,7 +54,7 @@ def _items(body: bytes) -> list[Item]:
         found = json.loads(body)
         events = found.get("events", [found])
         return [_item(event) for event in events]
-    except (ValueError, AttributeError, TypeError):
+    except (ValueError, AttributeError, TypeError, RecursionError):
         return [Item(body)]  # genuine but unreadable: kept, and quarantined by parse
 
 

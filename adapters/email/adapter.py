@@ -1,13 +1,16 @@
 """E-mail: read a mailbox by IMAP, send by SMTP.
 
 The cursor is ``<UIDVALIDITY>:<UID>``; when the server renumbers the folder, it is read anew and
-known messages are recognised by their Message-ID.
+known messages are recognised by their Message-ID. A line that waits for mail (IDLE) begins with
+what comes from then on, because the pull brings everything else.
 
-Source: RFC 9051 and 3501 (IMAP), RFC 5321 (SMTP), RFC 5322, RFC 3834 (automatic answers)
+Source: RFC 9051 and 3501 (IMAP), RFC 2177 (IDLE), RFC 5321 (SMTP), RFC 5322, RFC 3834 (automatic
+answers)
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from collections.abc import Iterator
@@ -25,17 +28,23 @@ from hub.sdk import (
     Adapter,
     Change,
     ConnectionConfig,
+    Emit,
+    Item,
     Page,
     Raw,
     Receipt,
     RejectedError,
     RemoteError,
+    Row,
     Stream,
     UnsupportedError,
 )
 from hub.sdk.signing import body_hash
 
 log = logging.getLogger(__name__)
+
+IDLE_S = 9 * 60.0
+"""How long a waiting line may be silent: firewalls forget what is silent longer."""
 
 
 class EmailConfig(ConnectionConfig):
@@ -69,6 +78,7 @@ class EmailAdapter(Adapter[EmailConfig]):
     """One mailbox. Rows are described in ``adapters/email/message.py``."""
 
     streams = (Stream("messages", writable=True, whole=False),)
+    _waiting: Imap | None = None
 
     def check(self) -> None:
         with self._imap() as imap:
@@ -86,6 +96,36 @@ class EmailAdapter(Adapter[EmailConfig]):
                 page = uids[start : start + self.config.page_size]
                 rows = [row for uid in page if (row := self._row(imap, uid)) is not None]
                 yield Page(rows, cursor=f"{validity}:{page[-1]}")
+
+    def listen(self, emit: Emit) -> None:
+        with self._imap() as imap:
+            if not imap.can_idle:
+                raise UnsupportedError(
+                    "this mail server does not tell what is new (IDLE)",
+                    hint="Take out `listen`: the folder is read every minute anyway.",
+                )
+            self._waiting = imap
+            validity, until = imap.open_folder(self.config.folder)
+            known, _, last = (emit.cursor or "").partition(":")
+            after = int(last) if known == validity else until - 1
+            emit(cursor=f"{validity}:{after}")
+            fresh = imap.uids(after, until)
+            while True:
+                for after in fresh:
+                    emit(*self._items(imap, validity, after), cursor=f"{validity}:{after}")
+                if not imap.idle(IDLE_S):
+                    return
+                fresh = imap.newer(after)
+                if not fresh:
+                    emit()
+
+    def parse(self, body: bytes) -> Iterator[Row]:
+        yield Row("messages", json.loads(body))
+
+    def close(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cut()
+        super().close()
 
     def push(self, stream: Stream, change: Change) -> Receipt:
         if not self.config.smtp_host:
@@ -156,6 +196,14 @@ class EmailAdapter(Adapter[EmailConfig]):
         date = re.search(rb'INTERNALDATE "([^"]+)"', told)
         received_at = parsedate_to_datetime(date[1].decode()) if date else datetime.now(UTC)
         return to_row(content, received_at, self._own())
+
+    def _items(self, imap: Imap, validity: str, uid: int) -> Iterator[Item]:
+        """The item of one message: its row as ``pull`` gives it; none when it is gone."""
+        row = self._row(imap, uid)
+        if row is not None:
+            body = json.dumps(row, ensure_ascii=False).encode()
+            named = f"{self.config.folder}/{validity}:{uid}"
+            yield Item(body, named, f"messages/{row['message_id']}", "message")
 
     def _imap(self) -> AbstractContextManager[Imap]:
         c = self.config

@@ -26,6 +26,8 @@ from hub.sdk import (
 )
 
 Tls = Literal["ssl", "starttls", "none"]
+imaplib.Commands.setdefault("IDLE", ("SELECTED",))  # known to Python 3.14 only
+
 TIMEOUT_S = 30.0
 _WINDOW = 50_000  # UIDs per search: imaplib refuses answers of more than a million bytes
 
@@ -124,6 +126,43 @@ class Imap(_Guarded, imaplib.IMAP4):
             _, data = self.uid("SEARCH", f"UID {start}:{last}")
             found.update(int(uid) for uid in (data[0] or b"").split())
         return sorted(uid for uid in found if after < uid < until)
+
+    def newer(self, after: int) -> list[int]:
+        """The UIDs above ``after`` that are there now, rising."""
+        self.response("EXISTS")  # forgotten, so that what comes during the search is news to idle
+        _, data = self.uid("SEARCH", f"UID {after + 1}:*")
+        return sorted(uid for uid in map(int, (data[0] or b"").split()) if uid > after)
+
+    def idle(self, timeout_s: float) -> bool:
+        """Wait until the folder may have changed (RFC 2177).
+
+        False when the server said nothing for so long; then the session is of no more use.
+        """
+        tag = self._command("IDLE")
+        while self._get_response():
+            if self.tagged_commands[tag]:
+                raise RetryableError("the mail server will not let us wait for mail now")
+        self.sock.settimeout(timeout_s)
+        try:
+            if "EXISTS" not in self.untagged_responses:  # it came while we asked to wait
+                self._get_response()
+        except TimeoutError:
+            return False
+        self.sock.settimeout(TIMEOUT_S)
+        self.send(b"DONE\r\n")
+        self._command_complete("IDLE", tag)
+        return True
+
+    @property
+    def can_idle(self) -> bool:
+        """Whether the server tells by itself what is new; many say so only after the log-in."""
+        _, data = self.capability()
+        return b"IDLE" in (data[-1] or b"").upper().split()
+
+    def cut(self) -> None:
+        """End the session from another thread, whatever it waits for."""
+        with suppress(OSError):
+            self.sock.shutdown(socket.SHUT_RDWR)
 
     def message(self, uid: int) -> tuple[bytes, bytes] | None:
         """(what the server says of it, the message's bytes), or None when it is gone."""

@@ -13,16 +13,16 @@ from typing import Any
 
 from adapters.roundup.adapter import RoundupConfig
 from hub.sdk import Envelope, HookRequest, Item, RecordRef, RejectedError, WebhookReceiver
-from hub.sdk.signing import header, hmac_digest, verify_fresh, verify_hmac
+from hub.sdk.signing import Recipe, revealed, verify_fresh
+
+RECIPE = Recipe(signature="header:x-roundup-signature", parts=("body",), prefix="sha256=")
 
 STREAMS = {"issue": "issues", "msg": "messages", "user": "users"}
 
 
 class RoundupReceiver(WebhookReceiver[RoundupConfig]):
     def open(self, request: HookRequest) -> Envelope:
-        given = header(request.headers, "x-roundup-signature").removeprefix("sha256=")
-        keys = [secret.get_secret_value().encode() for secret in self.config.webhook_secrets]
-        verify_hmac(keys, request.body, given)
+        RECIPE.verify(request, revealed(self.config.webhook_secrets))
         try:
             event = json.loads(request.body)
             at, order_key = str(event["at"]), f"{event['class']}/{event['id']}"
@@ -40,8 +40,6 @@ class RoundupReceiver(WebhookReceiver[RoundupConfig]):
     def sample(self, at: datetime) -> HookRequest:
         event = {"event": "updated", "class": "issue", "id": "1", "changed": [], "actor": "1"}
         body = json.dumps({**event, "at": at.isoformat()}).encode()
-        headers = {}
-        for secret in self.config.webhook_secrets[:1]:
-            signature = hmac_digest(secret.get_secret_value().encode(), body).hex()
-            headers["x-roundup-signature"] = f"sha256={signature}"
-        return HookRequest("POST", headers, {}, body, at)
+        bare = HookRequest("POST", {}, {}, body, at)
+        secrets = revealed(self.config.webhook_secrets)
+        return RECIPE.sign(bare, secrets[0]) if secrets else bare

@@ -8,7 +8,6 @@ Source: https://github.com/standard-webhooks/standard-webhooks (1.0.0, checked 2
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Iterator
 from datetime import datetime
@@ -25,15 +24,17 @@ from hub.sdk import (
     Item,
     RecordRef,
     Row,
+    SignatureError,
     WebhookReceiver,
 )
-from hub.sdk.signing import standard_signature, verify_standard
+from hub.sdk.signing import STANDARD_PUBLIC, header, revealed, standard
 
 
 class StandardConfig(ConnectionConfig):
     secrets: tuple[SecretStr, ...] = Field(
         min_length=1,
-        description='Signing secrets ("whsec_…"); two while one is being rotated',
+        description='Signing secrets ("whsec_…") or public keys ("whpk_…"); two while one is '
+        "rotated",
         examples=[["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]],
     )
     header_prefix: str = Field(
@@ -57,14 +58,12 @@ class StandardReceiver(WebhookReceiver[StandardConfig]):
     """One sender. A row is an event's data with ``event_type`` and ``event_timestamp``."""
 
     def open(self, request: HookRequest) -> Envelope:
-        event_id = verify_standard(
-            [secret.get_secret_value() for secret in self.config.secrets],
-            request.headers,
-            request.body,
-            request.received_at,
-            prefix=self.config.header_prefix,
-        )
-        return Envelope(items=[Item(request.body, event_id, self._order_key(request.body))])
+        self._verify(request)
+        event_id = header(request.headers, f"{self.config.header_prefix}-id")
+        if "." in event_id:
+            raise SignatureError("the id holds a dot, so it cannot be told from the timestamp")
+        type_, order_key = self._names(request.body)
+        return Envelope(items=[Item(request.body, event_id, order_key, type_)])
 
     def parse(self, body: bytes) -> Iterator[Row | RecordRef | Deleted]:
         event = json.loads(body)
@@ -86,22 +85,38 @@ class StandardReceiver(WebhookReceiver[StandardConfig]):
         word = words[0] if words else stream.removesuffix("s")
         event = {"type": f"{word}.deleted", "data": {"id": "sample"}}
         body, timestamp = json.dumps(event).encode(), str(int(at.timestamp()))
-        headers = {f"{self.config.header_prefix}-id": f"sample_{timestamp}"}
-        headers[f"{self.config.header_prefix}-timestamp"] = timestamp
-        signature = standard_signature(
-            self.config.secrets[0].get_secret_value(), f"sample_{timestamp}", timestamp, body
-        )
-        encoded = base64.b64encode(signature).decode()
-        headers[f"{self.config.header_prefix}-signature"] = f"v1,{encoded}"
-        return HookRequest("POST", headers, {}, body, at)
+        prefix = self.config.header_prefix
+        headers = {f"{prefix}-id": f"sample_{timestamp}", f"{prefix}-timestamp": timestamp}
+        shared, _ = self._keys()
+        if not shared:
+            return super().sample(at)
+        return standard(prefix)[0].sign(HookRequest("POST", headers, {}, body, at), shared[0])
+
+    def _verify(self, request: HookRequest) -> None:
+        """A public key is never tried as a shared secret: everybody knows it."""
+        v1, v1a = standard(self.config.header_prefix)
+        shared, public = self._keys()
+        try:
+            v1.verify(request, shared)
+        except SignatureError:
+            if not public:
+                raise
+            v1a.verify(request, public)
+
+    def _keys(self) -> tuple[list[str], list[str]]:
+        """The shared secrets and the public keys."""
+        keys = revealed(self.config.secrets)
+        public = [key for key in keys if key.startswith(STANDARD_PUBLIC.key_prefix)]
+        return [key for key in keys if key not in public], public
 
     def _stream(self, event: dict[str, Any]) -> str:
         word = event["type"].partition(".")[0]
         return self.config.rename.get(word, f"{word}s")
 
-    def _order_key(self, body: bytes) -> str | None:
+    def _names(self, body: bytes) -> tuple[str, str | None]:
+        """The event's type and order key."""
         try:
             event = json.loads(body)
-            return f"{self._stream(event)}/{event['data']['id']}"
-        except (ValueError, LookupError, TypeError, AttributeError):
-            return None  # genuine but unreadable: kept, and quarantined by parse
+            return event["type"], f"{self._stream(event)}/{event['data']['id']}"
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            return "", None  # genuine but unreadable: kept, and quarantined by parse

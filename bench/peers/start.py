@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,15 +27,24 @@ def python_of(name: str, beside: Path = OUT) -> Path | None:
     """
     if name == SCRIPT:
         return Path(sys.executable)
-    folder = beside / f"dlt-{DLT.partition('==')[2]}"
+    return _environment(beside / f"dlt-{DLT.partition('==')[2]}", [DLT])
+
+
+def matching_python(beside: Path = OUT) -> Path | None:
+    """The Python in which the group bench-peers is installed; None where it cannot be had."""
+    project = tomllib.loads((rig.ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    return _environment(beside / "matching", project["optional-dependencies"]["bench-peers"])
+
+
+def _environment(folder: Path, wanted: list[str]) -> Path | None:
     ready = folder / "ready"
     if not ready.exists():
-        say(f"installing {DLT} into {folder}, once")
+        say(f"installing {' '.join(wanted)} into {folder}, once")
         try:
             _run([sys.executable, "-m", "venv", folder])
-            _run([folder / "bin" / "pip", "install", "--quiet", DLT])
+            _run([folder / "bin" / "pip", "install", "--quiet", *wanted])
         except (OSError, subprocess.CalledProcessError) as exc:
-            say(f"dlt cannot be installed here, so nothing is compared with it: {exc}")
+            say(f"{' '.join(wanted)} cannot be had here, so nothing is compared with it: {exc}")
             return None
         ready.touch()
     return folder / "bin" / "python"

@@ -1,4 +1,4 @@
-"""The demo's outside systems: an ERP, a service desk and a mailbox, all real."""
+"""The outside systems of demo and tests: an ERP, a service desk, a mailbox and a chat, all real."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from typing import TypeVar
 
 from demo.systems.base import Say, System, SystemFailedError
 from demo.systems.mailbox import Mailbox
+from demo.systems.matrix import Matrix
 from demo.systems.roundup import Roundup
 from demo.systems.tryton import Tryton
 
 __all__ = [
     "ALL",
     "Mailbox",
+    "Matrix",
     "Roundup",
     "Say",
     "System",
@@ -24,7 +26,7 @@ __all__ = [
 
 T = TypeVar("T")
 
-ALL: dict[str, type[System]] = {one.name: one for one in (Tryton, Roundup, Mailbox)}
+ALL: dict[str, type[System]] = {one.name: one for one in (Tryton, Roundup, Mailbox, Matrix)}
 
 
 def together(systems: Iterable[System], step: Callable[[System], T]) -> list[T]:

@@ -24,7 +24,7 @@ SKELETON = Path(__file__).with_name("skeleton")
 @json_option
 def adapters(*, as_json: bool) -> None:
     """Every adapter found, and what it can do."""
-    columns = ("name", "title", "streams", "verbs", "webhook", "level")
+    columns = ("name", "title", "streams", "verbs", "webhook", "desk", "level")
     show([_row(m) for m in manifests().values()], columns, as_json=as_json)
 
 
@@ -36,6 +36,7 @@ def _row(m: Manifest) -> dict[str, Any]:
         "streams": ", ".join(s.name for s in owner.streams) if owner else "",
         "verbs": ", ".join(capabilities(owner)) if owner else "",
         "webhook": "yes" if m.webhook else "",
+        "desk": "yes" if m.desk else "",
         "level": m.level,
     }
 
@@ -63,11 +64,11 @@ def _is(path: Path, text: str) -> bool:
 
 
 def _matrix() -> str:
-    head = "| adapter | streams | verbs | webhook | level |\n|---|---|---|---|---|\n"
+    head = "| adapter | streams | verbs | webhook | desk | level |\n|---|---|---|---|---|---|\n"
     rows = (_row(m) for m in manifests().values())
     lines = [
         f"| [{r['title']}]({r['name']}.md) | {r['streams']} | {r['verbs']} | {r['webhook']} "
-        f"| {r['level']} |\n"
+        f"| {r['desk']} | {r['level']} |\n"
         for r in rows
     ]
     return f"# Adapters\n\nWritten by `hub docs`.\n\n{head}{''.join(lines)}"

@@ -6,7 +6,9 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, NoReturn, TypeVar
+from io import TextIOBase
+from typing import Any, NoReturn, TextIO, TypeVar
+from zoneinfo import ZoneInfo
 
 import click
 import orjson
@@ -15,6 +17,7 @@ from rich.table import Table
 
 from hub import log
 from hub.errors import ConfigError, HubError
+from hub.profiles.mask import mask_text, masked
 from hub.registry import Hub, open_hub
 from hub.settings import settings
 from hub.store.migrate import is_current
@@ -26,6 +29,42 @@ PIPED_WIDTH = 200
 
 out = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
 err = Console(stderr=True)
+
+
+class Masked(TextIOBase):
+    """Standard output without phones and mail addresses; JSON is masked before it is written."""
+
+    encoding = "utf-8"
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self.buffer = stream.buffer
+
+    def write(self, text: str) -> int:
+        return self._stream.write(mask_text(text))
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+
+def hides() -> bool:
+    """Whether phones and mail addresses are hidden in what is printed."""
+    return isinstance(sys.stdout, Masked)
+
+
+class Instant(click.ParamType[datetime]):
+    """A day or an instant in ISO 8601; without an offset, in the time zone of the settings."""
+
+    name = "instant"
+
+    def convert(
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        try:
+            at = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f'"{value}" is no day and no instant, such as 2026-03-01', param, ctx)
+        return at if at.tzinfo else at.replace(tzinfo=ZoneInfo(settings().timezone))
 
 
 def fail(exc: HubError) -> NoReturn:
@@ -78,8 +117,10 @@ def show(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_json: 
 def show_json(value: Any) -> None:
     """The value as JSON on standard output."""
     options = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS  # SQLAlchemy's names extend str
-    sys.stdout.buffer.write(orjson.dumps(value, default=_default, option=options))
-    sys.stdout.buffer.write(b"\n")
+    told = orjson.dumps(value, default=_default, option=options)
+    if hides():
+        told = orjson.dumps(masked(orjson.loads(told)), option=options)
+    sys.stdout.buffer.write(told + b"\n")
     sys.stdout.flush()
 
 

@@ -3,41 +3,24 @@
 from __future__ import annotations
 
 from datetime import datetime
-from zoneinfo import ZoneInfo
 
 import click
 
-from hub.cli.base import json_option, opened, out, show, show_json
+from hub.cli.base import Instant, json_option, opened, out, show, show_json
 from hub.errors import ConfigError
 from hub.pipeline import resync
 from hub.pipeline.resync import Part
-from hub.settings import settings
 from hub.store import audit
 from hub.store import jobs as store
 
 STATES = (store.OPEN, store.DONE, store.FAILED, store.CANCELLED)
 
 
-class _Instant(click.ParamType[datetime]):
-    """A day or an instant in ISO 8601; without an offset, in the time zone of the settings."""
-
-    name = "instant"
-
-    def convert(
-        self, value: str, param: click.Parameter | None, ctx: click.Context | None
-    ) -> datetime:
-        try:
-            at = datetime.fromisoformat(value)
-        except ValueError:
-            self.fail(f'"{value}" is no day and no instant, such as 2026-03-01', param, ctx)
-        return at if at.tzinfo else at.replace(tzinfo=ZoneInfo(settings().timezone))
-
-
 @click.command("resync")
 @click.argument("connection")
 @click.argument("stream")
-@click.option("--since", type=_Instant(), help="Only what was changed then or later.")
-@click.option("--until", type=_Instant(), help="Only what was changed before.")
+@click.option("--since", type=Instant(), help="Only what was changed then or later.")
+@click.option("--until", type=Instant(), help="Only what was changed before.")
 @click.option("--ids", default="", help="Only these records: their ids, with commas between.")
 @click.option("--where", default="", help="Only what meets a condition, in the vendor's words.")
 @json_option

@@ -1,4 +1,4 @@
-"""Commands about what came in and what goes out: inbox, deliveries, quarantine."""
+"""Commands about what goes out and what could not be used: deliveries, quarantine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 from hub import pipeline
 from hub.cli.base import json_option, opened, out, show, show_json
 from hub.errors import ConfigError
-from hub.store import audit, inbox, outbox, quarantine
+from hub.store import audit, outbox, quarantine
 
 
 def _filters(command: Any) -> Any:
@@ -17,53 +17,6 @@ def _filters(command: Any) -> Any:
     command = click.option("--state", help="Only in this state.")(command)
     command = click.option("--before", type=int, help="Only older than this id.")(command)
     return click.option("--limit", type=click.IntRange(1, 1000), default=50)(command)
-
-
-@click.group("inbox")
-def inbox_() -> None:
-    """Events that webhooks brought."""
-
-
-@inbox_.command("list")
-@_filters
-@json_option
-def inbox_list(*, as_json: bool, **filters: Any) -> None:
-    """Events, newest first."""
-    with opened() as hub, hub.database.read() as conn:
-        rows = inbox.page(conn, **filters)
-    columns = ("id", "connection", "event_id", "state", "received_at", "attempts", "error")
-    show(rows, columns, as_json=as_json)
-
-
-@inbox_.command("show")
-@click.argument("id_", metavar="ID", type=int)
-def inbox_show(id_: int) -> None:
-    """One event with its headers and body."""
-    with opened() as hub, hub.database.read() as conn:
-        row = inbox.get(conn, id_)
-    if row is None:
-        raise ConfigError(f"there is no event {id_}")
-    show_json(row)
-
-
-@inbox_.command("replay")
-@click.argument("ids", metavar="ID...", type=int, nargs=-1, required=True)
-def inbox_replay(ids: tuple[int, ...]) -> None:
-    """Queue events again."""
-    with opened() as hub, hub.database.write() as conn:
-        n = inbox.replay(conn, ids)
-        _note(conn, "replay", "event", ids)
-    out.print(f"{n} events queued again", highlight=False)
-
-
-@inbox_.command("skip")
-@click.argument("ids", metavar="ID...", type=int, nargs=-1, required=True)
-def inbox_skip(ids: tuple[int, ...]) -> None:
-    """Leave events aside, so that later ones of the same record go on."""
-    with opened() as hub, hub.database.write() as conn:
-        n = inbox.skip(conn, ids)
-        _note(conn, "skip", "event", ids)
-    out.print(f"{n} events skipped", highlight=False)
 
 
 @click.group("deliveries")
@@ -166,4 +119,4 @@ def _note(conn: Any, verb: str, what: str, ids: tuple[int, ...]) -> None:
         audit.note(conn, "hub cli", verb, f"{what}:{id_}")
 
 
-COMMANDS: tuple[click.Command, ...] = (inbox_, deliveries, quarantine_)
+COMMANDS: tuple[click.Command, ...] = (deliveries, quarantine_)

@@ -21,6 +21,7 @@ from typing import Any
 import click
 from sqlalchemy import Connection
 
+from hub import log
 from hub.cli.base import err, fail, json_option, opened, out, show, show_json
 from hub.errors import ConfigError, HubError
 from hub.pipeline import listen
@@ -32,6 +33,7 @@ from hub.store import (
     certificates,
     connections,
     inbox,
+    listeners,
     outbox,
     quarantine,
     read,
@@ -91,6 +93,7 @@ def listen_() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     with opened() as hub:
+        log.configure(hub.settings.log_level, hub.settings.log_format)
         listen.run(hub, stopping)
 
 
@@ -106,6 +109,7 @@ def status(*, as_json: bool) -> None:
                 for row in certificates.streams(conn)
             ],
             "alerts": alerts.every(conn),
+            "listeners": listeners.every(conn),
             "budgets": budget.overview(conn, _limits(hub)),
             "inbox": _counts(inbox.counts(conn)),
             "deliveries": _counts(outbox.counts(conn)),
@@ -125,7 +129,7 @@ def status(*, as_json: bool) -> None:
     if found["alerts"]:
         out.print("[bold]alerts[/bold]")
         show(found["alerts"], ("opened_at", "kind", "message", "hint"), as_json=False)
-    for queue in ("budgets", "inbox", "deliveries", "quarantine"):
+    for queue in ("listeners", "budgets", "inbox", "deliveries", "quarantine"):
         if found[queue]:
             out.print(f"[bold]{queue}[/bold]")
             show(found[queue], tuple(found[queue][0]), as_json=False)
@@ -247,16 +251,16 @@ def _children(chosen: Settings) -> list[Child]:
     """By name, never by import: the web-facing processes must not load the worker."""
     granian = [sys.executable, "-m", "granian", "--interface", "wsgi", "--factory"]
     granian += ["--host", chosen.bind, "--workers", "1", "--no-ws", "--log-level", "error"]
-    threads = ["--blocking-threads", "16"]
     worker = [sys.executable, "-m", "celery", "--quiet", "-A", "hub.relay", "worker"]
     worker += ["--pool", "threads"]
     worker += ["--concurrency", str(chosen.worker_threads), "--without-gossip", "--without-mingle"]
     worker += ["--without-heartbeat", "--loglevel", "WARNING"]
-    hooks = ["--port", str(chosen.hooks_port), *threads, "webhooks.app:create_app"]
-    web = ["--port", str(chosen.web_port), *threads, "hub.web.app:create_app"]
+    # Half as many again as may wait for the disk: somebody must be left to refuse the others.
+    hooks = ["--port", str(chosen.hooks_port), "--blocking-threads", "24"]
+    web = ["--port", str(chosen.web_port), "--blocking-threads", "16"]
     return [
-        Child("hooks", granian + hooks),
-        Child("web", granian + web),
+        Child("hooks", [*granian, *hooks, "webhooks.app:create_app"]),
+        Child("web", [*granian, *web, "hub.web.app:create_app"]),
         Child("worker", worker),
     ]
 

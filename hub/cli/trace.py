@@ -117,7 +117,8 @@ def _of_decision(decided: Decision) -> str:
 
 def _of_delivery(sent: Sent) -> Iterator[Step]:
     name = f"{sent.id} to {sent.connection}/{sent.stream}"
-    why = f"rule {sent.rule}" if sent.rule else f"sync {sent.sync}" if sent.sync else "a person"
+    who = sent.actor or "a person"
+    why = f"rule {sent.rule}" if sent.rule else f"sync {sent.sync}" if sent.sync else who
     what = ", ".join(sent.fields) or "what is agreed on"
     yield Step(sent.created_at, "delivery", f"{name} for {sent.about} by {why}: {what}")
     for made in sent.tries:

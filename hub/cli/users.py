@@ -9,6 +9,10 @@ import click
 from hub.cli.base import json_option, opened, out, show
 from hub.store import accounts, audit
 
+masked_option = click.option(
+    "--masked", is_flag=True, help="Hide phones and mail addresses from them."
+)
+
 
 @click.group("user")
 def user() -> None:
@@ -18,11 +22,12 @@ def user() -> None:
 @user.command("add")
 @click.argument("name")
 @click.option("--role", type=click.Choice(accounts.ROLES), default="agent", show_default=True)
+@masked_option
 @click.password_option(help="Asked for when not given.")
-def user_add(name: str, role: str, password: str) -> None:
+def user_add(name: str, role: str, password: str, *, masked: bool) -> None:
     """Add a person."""
     with opened() as hub, hub.database.write() as conn:
-        accounts.create(conn, name, password, role)
+        accounts.create(conn, name, password, role, masked=masked)
         audit.note(conn, "hub cli", "add", f"account:{name}")
     out.print(f"{name} may sign in as {role}", highlight=False)
 
@@ -37,13 +42,23 @@ def user_password(name: str, password: str) -> None:
         audit.note(conn, "hub cli", "password", f"account:{name}")
 
 
+@user.command("mask")
+@click.argument("name")
+@click.option("--off", is_flag=True, help="Show them again, as far as the role may see them.")
+def user_mask(name: str, *, off: bool) -> None:
+    """Hide phones and mail addresses from a person, from their next request on."""
+    with opened() as hub, hub.database.write() as conn:
+        accounts.set_masked(conn, name, masked=not off)
+        audit.note(conn, "hub cli", "unmask" if off else "mask", f"account:{name}")
+
+
 @user.command("list")
 @json_option
 def user_list(*, as_json: bool) -> None:
     """Everybody who may sign in."""
     with opened() as hub, hub.database.read() as conn:
         rows = [a._asdict() for a in accounts.everyone(conn)]
-    shown = ("name", "role", "active", "created_at")
+    shown = ("name", "role", "masked", "active", "created_at")
     show([{key: row[key] for key in shown} for row in rows], shown, as_json=as_json)
 
 
@@ -55,12 +70,13 @@ def token() -> None:
 @token.command("add")
 @click.argument("name")
 @click.option("--role", type=click.Choice(accounts.ROLES), default="agent", show_default=True)
+@masked_option
 @click.option("--days", type=click.IntRange(1, 3650), default=365, show_default=True)
-def token_add(name: str, role: str, days: int) -> None:
+def token_add(name: str, role: str, days: int, *, masked: bool) -> None:
     """Make a token and print it; it is shown only this once."""
     with opened() as hub, hub.database.write() as conn:
         expires_at = datetime.now(UTC) + timedelta(days=days)
-        secret = accounts.create_token(conn, name, role, expires_at=expires_at)
+        secret = accounts.create_token(conn, name, role, expires_at=expires_at, masked=masked)
         audit.note(conn, "hub cli", "add", f"token:{name}")
     click.echo(secret)
 
@@ -71,7 +87,7 @@ def token_list(*, as_json: bool) -> None:
     """All tokens; what they are is not kept."""
     with opened() as hub, hub.database.read() as conn:
         rows = [t._asdict() for t in accounts.tokens(conn)]
-    show(rows, ("name", "role", "created_at", "expires_at"), as_json=as_json)
+    show(rows, ("name", "role", "masked", "created_at", "expires_at"), as_json=as_json)
 
 
 @token.command("revoke")

@@ -28,7 +28,7 @@ takes a field away.
 from __future__ import annotations
 
 from hub.mapping.read import to_canonical
-from hub.mapping.spec import Mapping, load
+from hub.mapping.spec import Mapping, load, words_of
 from hub.mapping.transforms import TRANSFORMS, Transform
 from hub.mapping.write import fields_of, shared, to_vendor
 
@@ -41,4 +41,5 @@ __all__ = [
     "shared",
     "to_canonical",
     "to_vendor",
+    "words_of",
 ]

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -101,6 +102,16 @@ class Mapping:
         if isinstance(said, str):
             return not blank(said) and said.strip().lower() not in _NOT_GONE
         return bool(said)
+
+
+@lru_cache(maxsize=1024)
+def words_of(mapping: Mapping, field: str) -> frozenset[str]:
+    """The words a field of its records may hold, as far as its entry lists them."""
+    entry = (yaml.safe_load(mapping.text).get("fields") or {}).get(field)
+    if not isinstance(entry, dict):
+        return frozenset()
+    found = (*(entry.get("values") or {}).values(), *map(entry.get, ("value", "default")))
+    return frozenset(word for word in found if isinstance(word, str))
 
 
 def load(text: str, *, name: str, overlay: str | None = None, overlay_name: str = "") -> Mapping:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hub.models.base import Address, Instant, Model, Money, Record, Ref
+from hub.models.base import BY_HAND, Address, Instant, Model, Money, Record, Ref, is_short
 from hub.models.commerce import (
     Asset,
     Contract,
@@ -15,7 +15,16 @@ from hub.models.commerce import (
     Payment,
     Product,
 )
-from hub.models.party import PARTY_KINDS, Agent, ContactPoint, Level, Organization, Party, Person
+from hub.models.party import (
+    PARTY_KINDS,
+    Agent,
+    Consent,
+    ContactPoint,
+    Level,
+    Organization,
+    Party,
+    Person,
+)
 from hub.models.service import (
     OPEN_STATUSES,
     Attachment,
@@ -42,6 +51,7 @@ KINDS: dict[str, type[Record]] = {
 """Every canonical record by its kind."""
 
 __all__ = [
+    "BY_HAND",
     "KINDS",
     "OPEN_STATUSES",
     "PARTY_KINDS",
@@ -51,6 +61,7 @@ __all__ = [
     "Attachment",
     "Call",
     "Channel",
+    "Consent",
     "ContactPoint",
     "Contract",
     "Direction",
@@ -78,4 +89,5 @@ __all__ = [
     "Ticket",
     "TicketStatus",
     "WorkOrder",
+    "is_short",
 ]

@@ -11,6 +11,7 @@ from functools import cache
 from typing import Annotated, Any, ClassVar, get_args
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 
 def _to_utc(at: datetime) -> datetime:
@@ -20,6 +21,20 @@ def _to_utc(at: datetime) -> datetime:
 Instant = Annotated[AwareDatetime, AfterValidator(_to_utc)]
 """An aware instant, kept in UTC."""
 
+ID_MAX = 1000
+"""Bytes of an external id: two addresses must fit into one row of an index (2704 on PostgreSQL)."""
+
+
+def is_short(text: str) -> bool:
+    """Whether a text may be, or be part of, the name of a record."""
+    return len(text) * 4 <= ID_MAX or len(text.encode()) <= ID_MAX
+
+
+def _short(id_: str) -> str:
+    if not is_short(id_):
+        raise PydanticCustomError("too_long", "The id is too long")
+    return id_
+
 
 class Model(BaseModel):
     """Frozen and closed: an unknown field is an error, never a silent loss."""
@@ -27,12 +42,16 @@ class Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
 
 
+BY_HAND = "@people"
+"""Stands for the connection in the name of what a person made: no connection is called so."""
+
+
 class Ref(Model):
     """The address of one external record: connection, stream and the vendor's id, always text."""
 
     connection: str = Field(min_length=1)
     stream: str = Field(min_length=1)
-    id: str = Field(min_length=1)
+    id: Annotated[str, AfterValidator(_short)] = Field(min_length=1)
 
     def __str__(self) -> str:
         return f"{self.connection}/{self.stream}/{self.id}"

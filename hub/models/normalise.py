@@ -191,6 +191,28 @@ def _pinyin() -> tuple[Callable[[str], list[str]], Container[str]]:
     return lazy_pinyin, PHRASES_DICT
 
 
+def pinyin(text: str) -> str:
+    """The sound of 汉字, in one word and without tones; other writing stays as it is."""
+    return "".join(_spelled(text))
+
+
+def folded(text: str) -> str:
+    """Half width, simplified 汉字, and no white space round it."""
+    return _simplified(_folded(text))
+
+
+def is_word(text: str) -> bool:
+    """Whether the 汉字 are a phrase of the language, such as 简单, and so hardly a name."""
+    return text in _pinyin()[1]
+
+
+def is_pinyin(word: str) -> bool:
+    """Whether the word can be read as pinyin syllables."""
+    return "".join(_syllables(word)) == word and all(
+        part in _pinyin_syllables() for part in _syllables(word)
+    )
+
+
 @lru_cache(maxsize=RECENT)
 def _simplified(text: str) -> str:
     """The text in simplified 汉字."""
@@ -233,11 +255,12 @@ def name_key(name: str, kind: str = "Person") -> str:
 
 
 def search_keys(name: str) -> str:
-    """What a name is found by: lower case, simplified, and in pinyin, with and without spaces."""
+    """What a name is found by: lower case, simplified, and in pinyin: by words, whole, initials."""
     folded = _folded(name).lower()
     simplified = _simplified(folded)
-    spelled = _spelled(simplified)
-    forms = (folded, simplified, " ".join(spelled), "".join(spelled).replace(" ", ""))
+    words = " ".join(_spelled(simplified)).split()
+    initials = "".join(word[0] for word in words) if len(words) > 1 else ""
+    forms = (folded, simplified, " ".join(words), "".join(words), initials)
     return "\n".join(dict.fromkeys(form for form in forms if form))
 
 

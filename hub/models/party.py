@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from hub.models.base import Address, Model, Record, Ref
+from hub.models.base import Address, Instant, Model, Record, Ref
 
 
 class Level(StrEnum):
@@ -38,6 +38,19 @@ class ContactPoint(Model):
     label: str = ""
 
 
+class Consent(Model):
+    """What a party agreed to, or refused.
+
+    Attributes:
+        purpose: such as ``marketing``, ``email``, ``sms``, ``profiling``.
+        said_at: when, where the source knows.
+    """
+
+    purpose: str = Field(min_length=1)
+    granted: bool
+    said_at: Instant | None = None
+
+
 class Party(Record):
     """Somebody the company deals with.
 
@@ -49,6 +62,7 @@ class Party(Record):
         owner: the colleague in charge, as the source names them.
         tags: free labels.
         language: BCP 47, such as ``zh-CN``.
+        consents: what the party agreed to, or refused.
     """
 
     name: str = ""
@@ -58,6 +72,7 @@ class Party(Record):
     owner: str = ""
     tags: tuple[str, ...] = ()
     language: str = ""
+    consents: tuple[Consent, ...] = ()
 
 
 class Person(Party):

@@ -34,7 +34,7 @@ class Priority(StrEnum):
 
 
 class Channel(StrEnum):
-    """The door words came through."""
+    """The door words came through; a ``note`` stays among colleagues."""
 
     EMAIL = "email"
     CHAT = "chat"
@@ -42,6 +42,7 @@ class Channel(StrEnum):
     SMS = "sms"
     WEB = "web"
     DESK = "desk"
+    NOTE = "note"
     OTHER = "other"
 
 
@@ -98,10 +99,11 @@ class Message(Record):
         text: plain text; html: sanitised HTML, empty when there was none.
         ticket: the ticket it belongs to.
         in_reply_to: the message it answers (RFC 5322 threading for e-mail).
+        customer: the party it is to or about, where they did not write it.
         automatic: written by a machine (RFC 3834); never answered automatically.
     """
 
-    party_fields: ClassVar[tuple[str, ...]] = ("sender", "ticket", "in_reply_to")
+    party_fields: ClassVar[tuple[str, ...]] = ("sender", "ticket", "in_reply_to", "customer")
 
     channel: Channel
     direction: Direction
@@ -112,6 +114,7 @@ class Message(Record):
     html: str = ""
     ticket: Ref | None = None
     in_reply_to: Ref | None = None
+    customer: Ref | None = None
     attachments: tuple[Attachment, ...] = ()
     automatic: bool = False
 

@@ -18,15 +18,34 @@ import orjson
 from sqlalchemy import Connection
 
 from hub.errors import ContentionError, MappingError
-from hub.identity.resolve import Evidence, Resolution, assign, evidence_of, partition
+from hub.identity import matching
+from hub.identity.matching import Change
+from hub.identity.resolve import Evidence, Resolution, assign, evidence_of, part_of
+from hub.identity.traits import name_of, ref_of
 from hub.mapping import to_canonical
-from hub.models import Party
+from hub.models import Party, is_short
 from hub.pipeline import align
-from hub.profiles.build import Held, document
+from hub.profiles.build import Document, Held, Material, document
+from hub.profiles.summary import summary
+from hub.profiles.traits import since
+from hub.profiles.view import brief
 from hub.registry import Hub, Live
 from hub.rules.decide import Seen, decide
 from hub.sdk import Deleted, Raw, Row
-from hub.store import customers, leases, outbox, profiles, quarantine, records
+from hub.store import (
+    card_tokens,
+    customers,
+    evidence,
+    kept,
+    leases,
+    news,
+    outbox,
+    profiles,
+    quarantine,
+    records,
+    reviews,
+)
+from hub.store import weights as stored_weights
 from hub.store.db import identity_lock
 from hub.store.quarantine import Fault
 from hub.store.records import Cut, Incoming, Known, Saved
@@ -34,6 +53,9 @@ from hub.store.records import Cut, Incoming, Known, Saved
 log = logging.getLogger(__name__)
 
 BATCH_MAX = 1000
+
+DEPTH_MAX = 100
+"""How deep a row may be nested: pydantic reads no stored document of 200."""
 
 
 class Arrived(NamedTuple):
@@ -82,6 +104,7 @@ def absorb(
     *,
     begin: Callable[[Connection], None] = _nothing,
     quiet: bool = False,
+    told: bool | None = None,
     ready: Ready | None = None,
 ) -> None:
     """Apply one batch and what ends it, in one transaction; safe to run twice.
@@ -91,6 +114,7 @@ def absorb(
         begin: runs first in the transaction, and in each part when a large batch is split: it
             holds the lease, so that nothing is written without it.
         quiet: rules stay silent, as for the first load of a stream.
+        told: whether subscribers hear of it; unless given, when rules do.
         ready: what ``prepare`` made of these rows ahead of their turn.
 
     Raises:
@@ -100,6 +124,8 @@ def absorb(
         ready = prepare(hub, live, arrived)
     rows, faults, _ = ready
     rules = () if quiet else hub.rules
+    told = not quiet if told is None else told
+    loading = quiet and not told
 
     def story(conn: Connection) -> list[str]:
         if any(_touches_parties(row) for row in rows):
@@ -107,13 +133,14 @@ def absorb(
         begin(conn)
         waves = [_apply(conn, live, wave) for wave in _waves(rows)]
         saved = records.together(waves)
-        found = follow(conn, hub, live, saved)  # once for all waves: one order of locks
+        # Once for all waves: one order of locks.
+        found = follow(conn, hub, live, saved, told=told, loading=loading)
         later = align.suspects(conn, saved) if rules or hub.syncs else frozenset()
         if rules:
             kinds = {rule.kind for rule in rules}
-            seen = [change for wave in waves for change in seen_by_rules(conn, wave, kinds)]
+            seen = [change for wave in waves for change in seen_by_rules(conn, hub, wave, kinds)]
             seen = [change for change in seen if change.ref not in later]
-            outbox.enqueue(conn, decide(rules, seen))
+            outbox.enqueue(conn, kept.aim(conn, decide(rules, seen)))
         align.defer(conn, later, quiet=quiet)
         align.align(conn, hub, {*saved.records, *saved.parties}, found)
         finish(conn)
@@ -126,16 +153,18 @@ def absorb(
         if len(arrived) < 2:
             raise
         middle = len(arrived) // 2
-        absorb(hub, live, arrived[:middle], begin=begin, quiet=quiet)
-        absorb(hub, live, arrived[middle:], finish, begin=begin, quiet=quiet)
+        absorb(hub, live, arrived[:middle], begin=begin, quiet=quiet, told=told)
+        absorb(hub, live, arrived[middle:], finish, begin=begin, quiet=quiet, told=told)
         return
     facts = {"connection": live.name, "rows": len(arrived), "changed": len(written)}
     log.info("batch absorbed", extra=facts)
     if not hub.database.is_sqlite:
-        settle_late(hub, written)
+        settle_late(hub, written, told=told, loading=loading)
 
 
-def settle_late(hub: Hub, names: Sequence[str]) -> None:
+def settle_late(
+    hub: Hub, names: Sequence[str], *, told: bool = True, loading: bool = False
+) -> None:
     """Find the party of facts whose target was committed beside us, unseen by either.
 
     Whoever commits last sees both, so each looks once after its commit; the sweep looks again for
@@ -144,7 +173,11 @@ def settle_late(hub: Hub, names: Sequence[str]) -> None:
     with hub.database.read() as conn:
         missed = records.unsettled(conn, names)
     if missed:
-        hub.database.run(lambda conn: rebuild(conn, hub, (), records.settle(conn, missed)))
+        hub.database.run(
+            lambda conn: rebuild(
+                conn, hub, (), records.settle(conn, missed), told=told, loading=loading
+            )
+        )
 
 
 def _touches_parties(row: Prepared) -> bool:
@@ -178,12 +211,22 @@ def _apply(conn: Connection, live: Live, wave: Sequence[Prepared]) -> Saved:
     return saved
 
 
-def follow(conn: Connection, hub: Hub, live: Live, saved: Saved) -> Resolution:
-    """What saved records mean for customers and their profiles."""
+def follow(
+    conn: Connection,
+    hub: Hub,
+    live: Live,
+    saved: Saved,
+    *,
+    told: bool = True,
+    loading: bool = False,
+) -> Resolution:
+    """What saved records mean for customers, their profiles, and those who are told of it."""
     found = resolve(conn, live, saved)
     fresh = _fresh(saved, found)
     parties = saved.touched.difference(h.source.ref for held in fresh.values() for h in held)
-    rebuild(conn, hub, found.touched, parties, fresh)
+    rebuild(conn, hub, found.touched, parties, fresh, cause=live.name, told=told, loading=loading)
+    if told:
+        news.of_records(conn, saved, live.name)
     return found
 
 
@@ -248,6 +291,22 @@ def prepare(hub: Hub, live: Live, arrived: Sequence[Arrived]) -> Ready:
 
 
 def _incoming(live: Live, a: Arrived) -> Incoming:
+    found = _named(live, a)
+    id_ = found.ref.split("/", 2)[2]
+    if not is_plain(found.ref + found.version) or not is_short(id_):
+        raise MappingError("the row's name cannot be stored", path="")
+    return found
+
+
+def is_plain(text: str) -> bool:
+    """Whether both databases can hold it as text."""
+    try:
+        return b"\x00" not in text.encode()
+    except UnicodeEncodeError:  # half a character
+        return False
+
+
+def _named(live: Live, a: Arrived) -> Incoming:
     if isinstance(a.row, Deleted):
         return Incoming(f"{live.name}/{a.row.stream}/{a.row.id}", None, "", a.seen_at, a.inbox_id)
     spec = live.mappings.get(a.row.stream)
@@ -266,7 +325,16 @@ def _payload(raw: Raw) -> bytes:
         raise MappingError("the row holds a value that cannot be stored", path="$") from exc
     if b"\\u0000" in payload:
         raise MappingError("the row holds a NUL character", path="$")
+    if payload.count(b"[") + payload.count(b"{") > DEPTH_MAX and not _is_shallow(raw, DEPTH_MAX):
+        raise MappingError("the row is nested too deeply", path="$")
     return payload
+
+
+def _is_shallow(value: object, most: int) -> bool:
+    if not isinstance(value, dict | list):
+        return True
+    inner = value.values() if isinstance(value, dict) else value
+    return most > 0 and all(_is_shallow(item, most - 1) for item in inner)
 
 
 def _cut(live: Live, ref: str, a: Arrived) -> Cut | None:
@@ -278,14 +346,22 @@ def _cut(live: Live, ref: str, a: Arrived) -> Cut | None:
 
 
 def _fault(live: Live, a: Arrived, exc: MappingError) -> Fault:
-    body = json.dumps(a.row.raw).encode() if isinstance(a.row, Row) else a.row.id.encode()
     spec = live.mappings.get(a.row.stream)
     log.warning(
         "row quarantined",
         extra={"connection": live.name, "stream": a.row.stream, "path": exc.path},
     )
     version = spec.version if spec else ""
-    return Fault(live.name, a.row.stream, body, exc.path, str(exc), version, a.inbox_id)
+    return Fault(live.name, a.row.stream, _kept(a.row), exc.path, str(exc), version, a.inbox_id)
+
+
+def _kept(row: Row | Deleted) -> bytes:
+    """The row as it can be kept, whatever is wrong with it."""
+    try:
+        body = json.dumps(row.raw) if isinstance(row, Row) else str(row.id)
+    except (TypeError, ValueError, RecursionError):  # the event's own bytes are in the inbox
+        body = "null"
+    return body.encode("utf-8", "replace")
 
 
 def resolve(conn: Connection, live: Live, saved: Saved) -> Resolution:
@@ -293,9 +369,9 @@ def resolve(conn: Connection, live: Live, saved: Saved) -> Resolution:
     gone = saved.parties - saved.records.keys()
     parties = (saved.records[name] for name in saved.parties - gone)
     told = {str(p.ref): evidence_of(p, live.region) for p in parties if isinstance(p, Party)}
-    known = told.keys() - saved.new
-    stored = customers.evidence(conn, known)
-    linked = customers.links(conn, known)
+    old = told.keys() - saved.new
+    stored = evidence.known(conn, old)
+    linked = customers.links(conn, old)
     changed = [e for name, e in told.items() if e != stored.get(name) or name not in linked]
     found = Resolution()
     if changed or gone:
@@ -305,27 +381,35 @@ def resolve(conn: Connection, live: Live, saved: Saved) -> Resolution:
 
 
 def settle(
-    conn: Connection, changed: Sequence[Evidence], gone: Iterable[str], *, actor: str
-) -> set[str]:
-    """Decide anew for everybody the changed evidence may concern; the customers touched."""
-    return _settle(conn, changed, gone, (), actor=actor).touched
+    conn: Connection, changed: Sequence[Evidence], gone: Collection[str], *, actor: str
+) -> Resolution:
+    """Decide anew for everybody the changed evidence may concern."""
+    return _settle(conn, changed, gone, (), actor=actor)
 
 
 def _settle(
     conn: Connection,
     changed: Sequence[Evidence],
-    gone: Iterable[str],
+    gone: Collection[str],
     new: Collection[str],
     *,
     actor: str,
 ) -> Resolution:
-    changed_refs = {item.ref for item in changed}
-    before = customers.forget_evidence(conn, changed_refs.difference(new).union(gone))
-    circle = customers.circle(conn, changed, gone, before, new)
-    parts = partition(circle.values(), customers.verdicts(conn, circle))
-    found = assign(parts, customers.links(conn, circle.keys() - changed_refs.intersection(new)))
-    customers.save_evidence(conn, changed)
-    customers.apply(conn, found, gone, actor)
+    """As ``settle``; of those that are ``new`` nothing is stored."""
+    names = {e.ref for e in changed}
+    before = evidence.stored(conn, names.difference(new).union(gone))
+    changes = [Change(ref_of(e.ref), before.get(e.ref), e.traits) for e in changed]
+    changes += [Change(ref_of(name), before.get(name), None) for name in gone]
+    weights = stored_weights.current(conn)
+    index = evidence.Holders(conn, changes, new)
+    settled = matching.settle(index, changes, weights)
+    parts = [part_of(group) for group in settled.groups]
+    old = {ref for part in parts for ref in part.refs}.difference(new)
+    claims = frozenset(map(name_of, settled.claims))
+    found = assign(parts, index.links, claims=claims, crowded=index.crowded())
+    evidence.save(conn, changed, changes, new)
+    customers.apply(conn, found, gone, actor, weights.version)
+    reviews.save(conn, old.union(gone), settled.doubts, weights.version)
     return found
 
 
@@ -335,6 +419,10 @@ def rebuild(
     ids: Iterable[str],
     parties: Collection[str] = (),
     fresh: Mapping[str, list[Held]] = MappingProxyType({}),
+    *,
+    cause: str = "",
+    told: bool = True,
+    loading: bool = False,
 ) -> None:
     """Build the profiles of these customers, and of those who own the parties, anew.
 
@@ -343,6 +431,9 @@ def rebuild(
 
     Args:
         fresh: all there is about customers this transaction made; nobody else can see them.
+        cause: the connection whose records led to it.
+        told: whether subscribers hear of it.
+        loading: a first load is under way, and profiles are not whole yet.
     """
     locked: set[str] = set()
     wanted = set(ids).difference(fresh) | customers.customers_of(conn, parties)
@@ -352,17 +443,17 @@ def rebuild(
         wanted = customers.customers_of(conn, parties)
     if not locked and not fresh:
         return
-    now = leases.now()
-    regions = {name: live.region for name, live in hub.registry.all().items()}
-    priority = hub.settings.source_priority
+    now, manner = leases.now(), hub.manner
+    found = profiles.material(conn, locked, since(hub.catalogue, now))
+    found |= {id_: Material(held) for id_, held in fresh.items()}
     built, gone = [], []
-    for id_, held in {**profiles.material(conn, locked), **fresh}.items():
-        profile = document(id_, held, priority=priority, regions=regions, now=now)
+    for id_, material in found.items():
+        profile = document(id_, material, manner, now)
         if profile is None:
             gone.append(id_)
         else:
             built.append(profile)
-    profiles.save(conn, built, gone)
+    profiles.save(conn, built, gone, new=fresh, cause=cause, told=told, loading=loading)
 
 
 def react(conn: Connection, hub: Hub, refs: Sequence[str], *, quiet: bool) -> None:
@@ -371,17 +462,30 @@ def react(conn: Connection, hub: Hub, refs: Sequence[str], *, quiet: bool) -> No
         found = records.load(conn, refs)
         saved = Saved(records=found, before={}, parties=frozenset(), touched=frozenset())
         kinds = {rule.kind for rule in hub.rules}
-        outbox.enqueue(conn, decide(hub.rules, seen_by_rules(conn, saved, kinds)))
+        owners = records.parties_of(conn, refs).values()
+        customers.lock(conn, customers.customers_of(conn, owners))  # of two, one sees the other
+        seen = seen_by_rules(conn, hub, saved, kinds)
+        outbox.enqueue(conn, kept.aim(conn, decide(hub.rules, seen)))
     align.align(conn, hub, refs)
 
 
-def seen_by_rules(conn: Connection, saved: Saved, kinds: set[str]) -> list[Seen]:
+def _known(hub: Hub, stored: Document, now: datetime) -> Document:
+    """What rules may ask and tell of a customer."""
+    told = brief(stored, hub.catalogue, now)
+    told["summary"] = summary(stored, hub.settings.language)
+    told["card_url"] = card_tokens.card_url(hub.settings, stored["id"])
+    return told
+
+
+def seen_by_rules(conn: Connection, hub: Hub, saved: Saved, kinds: set[str]) -> list[Seen]:
     """What the rules look at: only the kinds they speak of."""
     of_interest = {name: r for name, r in saved.records.items() if r.kind in kinds}
     copies = outbox.copies(conn, list(of_interest))
     parties = records.parties_of(conn, of_interest)
     owners = customers.links(conn, parties.values())
-    known = profiles.brief(conn, owners.values())
+    stored = profiles.documents(conn, owners.values())
+    now = leases.now()
+    known = {id_: _known(hub, one, now) for id_, one in stored.items()}
     return [
         Seen(
             ref=name,

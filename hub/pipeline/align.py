@@ -93,7 +93,9 @@ def align_subjects(conn: Connection, one: Plan, subjects: Iterable[str]) -> None
             intents += [_intent(one, group, write, revision) for write in outcome.writes]
     customers.note_copies(conn, _joined(settled))
     outbox.enqueue(conn, intents)
-    outbox.close_moot(conn, one.id, {m.ref: g.streams for g in settled for m in g.members})
+    streams = {m.ref: g.streams for g in settled for m in g.members}
+    gone = {m.ref for g in settled for m in g.members if m.gone}
+    outbox.close_moot(conn, one.id, streams, gone)
 
 
 def _joined(groups: Iterable[Group]) -> dict[str, str]:

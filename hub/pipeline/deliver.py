@@ -45,6 +45,7 @@ from hub.store import (
     breaker,
     connections,
     customers,
+    evidence,
     jobs,
     leases,
     outbox,
@@ -94,10 +95,11 @@ class Order:
 
 def deliver(hub: Hub, lane: Lane) -> None:
     """Drain a lane until it is empty or its time is up."""
+    (name,) = lane.names
     while lane.has_time:
         with hub.database.read() as conn:
-            items = outbox.due(conn, lane.name, BATCH_MAX)
-            if not items and outbox.is_held_back(conn, lane.name):
+            items = outbox.due(conn, name, BATCH_MAX)
+            if not items and outbox.is_held_back(conn, name):
                 lane.rest_s = HELD_S
         if not items:
             return
@@ -179,8 +181,9 @@ def _write(hub: Hub, lane: Lane, live: Live, item: Delivery) -> str:
             return _close(hub, lane, item, order)
         if order.change.id is not None and _loops(hub, lane, item, order.change.id):
             return "looping"
-        if not _begin(hub, lane, item, order):
-            return "skipped"
+        begun = _begin(hub, lane, item, order)
+        if begun != "sending":
+            return begun
         began = time.monotonic()
         try:
             receipt = live.adapter.push(live.streams[item.stream], order.change)
@@ -188,6 +191,10 @@ def _write(hub: Hub, lane: Lane, live: Live, item: Delivery) -> str:
             if order.change.id is None or not _can(live, "fetch"):
                 raise
             _refresh(hub, lane, live, item, order.change.id)
+            continue
+        except RejectedError:
+            if order.change.id is None or not _is_gone(hub, lane, live, item, order.change.id):
+                raise
             continue
         _store_success(hub, lane, live, item, order, receipt, _ms(began))
         return "confirmed"
@@ -259,7 +266,8 @@ def _agreed(conn: Connection, one: Plan, item: Delivery) -> tuple[str | None, Ma
     here = [m for m in group.members if m.stream == place]
     target = next((m for m in here if m.ref == item.subject), here[0] if here else None)
     agreed = group.values
-    if target is None and item.under_way is None and all(m.gone for m in group.members):
+    made = item.under_way not in (None, "tried")
+    if target is None and not made and all(m.gone for m in group.members):
         return None, {}  # it was deleted before its copy was made
     if target is None:
         writable = [path for path in one.paths if path in agreed and path in one.writable[place]]
@@ -384,12 +392,22 @@ def _candidates(hub: Hub, live: Live, item: Delivery, order: Order) -> dict[str,
     return {named: row}
 
 
-def _begin(hub: Hub, lane: Lane, item: Delivery, order: Order) -> bool:
-    """Commit what is about to be done; not when a person skipped it meanwhile."""
+def _begin(hub: Hub, lane: Lane, item: Delivery, order: Order) -> str:
+    """Commit what is about to be done: sending; skipped when a person was quicker; or retry."""
     what = "create" if order.change.id is None else "update"
     with hub.database.write() as conn:
         lane.hold(conn)
-        return outbox.begin(conn, item, what, order.values)
+        if order.sync and what == "create" and (other := _being_made(conn, order.sync, item)):
+            outbox.wait(conn, item, AWAIT_S, outbox.awaiting(other))
+            return "retry"
+        return "sending" if outbox.begin(conn, item, what, order.values) else "skipped"
+
+
+def _being_made(conn: Connection, one: Plan, item: Delivery) -> str | None:
+    """The record from which another lane may be making this very copy now."""
+    subject = syncs.subjects(conn, [item.subject]).get(item.subject, item.subject)
+    syncs.lock(conn, one, [subject])  # of two that begin, one sees the other
+    return outbox.being_made(conn, item, _same_thing(conn, Ref.parse(item.subject)))
 
 
 def _note(hub: Hub, lane: Lane, item: Delivery, change: Callable[[Connection], T]) -> T:
@@ -430,9 +448,25 @@ def _loops(hub: Hub, lane: Lane, item: Delivery, external_id: str) -> bool:
     return True
 
 
+def _is_gone(hub: Hub, lane: Lane, live: Live, item: Delivery, external_id: str) -> bool:
+    """Whether a write was refused because its record was deleted; then that is taken in."""
+    if not _can(live, "fetch"):
+        return False
+    row = live.adapter.fetch(RecordRef(item.stream, external_id))
+    if row is None:
+        _take_in(hub, lane, live, item, external_id, row)
+    return row is None
+
+
 def _refresh(hub: Hub, lane: Lane, live: Live, item: Delivery, external_id: str) -> None:
     """Take in what the vendor holds now, so that it is decided on that."""
     row = live.adapter.fetch(RecordRef(item.stream, external_id))
+    _take_in(hub, lane, live, item, external_id, row)
+
+
+def _take_in(
+    hub: Hub, lane: Lane, live: Live, item: Delivery, external_id: str, row: Raw | None
+) -> None:
     told = Deleted(item.stream, external_id) if row is None else Row(item.stream, row)
 
     def rest(conn: Connection) -> None:
@@ -562,9 +596,9 @@ def _belongs(conn: Connection, hub: Hub, live: Live, item: Delivery, external_id
         customers.note_copies(conn, {copy: item.subject})
         seen_before = customers.links(conn, [copy])
         if seen_before:
-            evidence = customers.evidence(conn, seen_before).values()
-            rebuild(conn, hub, settle(conn, list(evidence), (), actor="hub"))
-    origin = (records.ORIGIN, item.subject, ORIGIN_RANK)
+            known = evidence.known(conn, seen_before).values()
+            rebuild(conn, hub, settle(conn, list(known), (), actor="hub").touched)
+    origin = (records.ORIGIN, item.origin, ORIGIN_RANK)
     if records.add_ref(conn, copy, *origin):
         rebuild(conn, hub, (), records.settle(conn, [copy]))
 
@@ -575,11 +609,10 @@ def _store_failure(
     state, after_s = _verdict(item, exc, looks_up=live.adapter.looks_up)
     refused = isinstance(exc, AuthError)
     failed = isinstance(exc, RetryableError | UnknownOutcomeError)
-    unsure = isinstance(exc, UnknownOutcomeError)
-    maybe = unsure or (item.under_way is not None and isinstance(exc, RemoteError))
+    leaves = _leaves(item, exc)
 
     def fail(conn: Connection) -> None:
-        outbox.fail(conn, item, state, exc, took_ms, retry_after_s=after_s, maybe_written=maybe)
+        outbox.fail(conn, item, state, exc, took_ms, retry_after_s=after_s, leaves=leaves)
         if outbox.waiting_behind(conn, item) > outbox.BACKLOG_MAX:
             words = f"more than {outbox.BACKLOG_MAX} writes wait behind delivery {item.id}"
             hint = f"See hub deliveries show {item.id}; mend its cause, or skip it."
@@ -599,6 +632,18 @@ def _store_failure(
     if refused:
         return "refused"
     return "rests" if rests else state
+
+
+def _leaves(item: Delivery, exc: HubError) -> str | None:
+    """What a failed try may have left at the vendor, or those before it."""
+    if isinstance(exc, UnknownOutcomeError):
+        return "written"
+    if not isinstance(exc, RemoteError):
+        return None
+    if item.under_way in ("create", "update"):
+        return "written"
+    tried = isinstance(exc, RetryableError) and exc.maybe_done
+    return "tried" if tried or item.under_way == "tried" else None
 
 
 def _verdict(item: Delivery, exc: HubError, *, looks_up: bool) -> tuple[str, float]:

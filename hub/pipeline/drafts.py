@@ -14,8 +14,9 @@ from hub.errors import MappingError
 from hub.mapping import Mapping as Spec
 from hub.mapping import to_canonical
 from hub.models import PARTY_KINDS, Record
-from hub.profiles.build import Held, build
+from hub.profiles.build import Held, Material, build
 from hub.profiles.document import Profile, Source
+from hub.profiles.tally import day_of
 from hub.registry import Hub, Live
 from hub.store import leases, profiles, records, shadow
 from hub.store.shadow import Moved, Payload, Shadow, Stored
@@ -106,19 +107,16 @@ def _refers_otherwise(r: Record, stored: Stored | None) -> bool:
 
 def profile_changes(hub: Hub, draft: Draft, private: Shadow) -> Iterator[tuple[Profile, Changes]]:
     """The profiles noted as touched that would differ, as they are now, and what would differ."""
-    regions = {name: live.region for name, live in hub.registry.all().items()}
-    settled: dict[str, Any] = {
-        "priority": hub.settings.source_priority,
-        "regions": regions,
-        "now": leases.now(),
-    }
-    after = ""
+    manner, at, after = hub.manner, leases.now(), ""
     while ids := private.touched(after, PAGE):
         with hub.database.read() as conn:
-            held = profiles.material(conn, ids)
+            found = profiles.material(conn, ids, day_of(at))
+            held = {id_: material.held for id_, material in found.items()}
             drafted = _material(conn, draft, private, held)
         for id_ in ids:
-            now, then = build(id_, held[id_], **settled), build(id_, drafted[id_], **settled)
+            pins = found[id_].pins
+            now = build(id_, Material(held[id_], pins=pins), manner, at)
+            then = build(id_, Material(drafted[id_], pins=pins), manner, at)
             changes = differences(_face(now), _face(then))
             if now and changes:
                 yield now, changes

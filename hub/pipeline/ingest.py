@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
-from hub.errors import AuthError, HubError, RemoteError, RetryableError
-from hub.pipeline.absorb import BATCH_MAX, Arrived, absorb
+from hub.errors import AuthError, HubError, RecordError, RemoteError, RetryableError
+from hub.models import is_short
+from hub.pipeline import desks
+from hub.pipeline.absorb import BATCH_MAX, Arrived, absorb, is_plain
 from hub.pipeline.lane import HELD_S, Lane
 from hub.registry import Hub, Live
-from hub.sdk import Deleted, RecordRef, Row, urgent
+from hub.sdk import Deleted, Query, RecordRef, Row, urgent
 from hub.store import connections, inbox, leases
 from hub.store.inbox import Event
 from hub.store.schema import REFUSED
@@ -29,24 +31,26 @@ class Read:
 
     arrived: list[Arrived] = field(default_factory=list)
     done: list[int] = field(default_factory=list)
-    unreadable: dict[int, str] = field(default_factory=dict)
+    unreadable: dict[int, tuple[str, str]] = field(default_factory=dict)
     later: dict[int, tuple[float, str]] = field(default_factory=dict)
+    asked: dict[int, Query] = field(default_factory=dict)
     refused: str = ""
     """Why the vendor refused our credentials; what follows was not looked at."""
 
 
 def ingest(hub: Hub, lane: Lane) -> None:
-    """Drain a lane until it is empty or its time is up."""
-    while lane.has_time:
-        with hub.database.read() as conn:
-            events = inbox.due(conn, lane.name, BATCH_MAX)
-            if not events and inbox.is_held_back(conn, lane.name):
-                lane.rest_s = HELD_S
-        if not events:
-            return
-        live = lane.ready(hub, events[0].connection, "receiver")
-        if live is None:
-            return
+    """Apply one batch; what came meanwhile takes its turn behind older work elsewhere.
+
+    A lane drained to its end would keep its thread for as long as somebody sends.
+    """
+    with hub.database.read() as conn:
+        events = inbox.due(conn, lane.names, BATCH_MAX)
+        if not events and inbox.is_held_back(conn, lane.names):
+            lane.rest_s = HELD_S
+    if not events:
+        return
+    live = lane.ready(hub, events[0].connection, "parser")
+    if live is not None:
         _ingest_batch(hub, live, lane, events)
 
 
@@ -56,10 +60,11 @@ def _ingest_batch(hub: Hub, live: Live, lane: Lane, events: Sequence[Event]) -> 
 
     def finish(conn: Connection) -> None:
         inbox.finish(conn, read.done)
+        desks.answer(conn, hub, live, read.asked)
         if read.refused and connections.set_state(conn, live.name, REFUSED, read.refused):
             log.error("credentials refused", extra={"connection": live.name})
-        for id_, error in read.unreadable.items():
-            inbox.quarantine(conn, [id_], error)
+        for id_, (error, hint) in read.unreadable.items():
+            inbox.quarantine(conn, [id_], error, hint)
         for id_, (after_s, error) in read.later.items():
             inbox.retry(conn, [id_], after_s, error)
 
@@ -79,7 +84,8 @@ def _read(live: Live, lane: Lane, events: Sequence[Event]) -> Read:
         if event.order_key is not None and event.order_key in waiting:
             continue  # an earlier event of the same record must come first
         try:
-            arrived = [_arrived(live, event, said) for said in live.receiver.parse(event.body)]
+            arrived = [_arrived(live, event, said) for said in live.parser.parse(event.body)]
+            asked = live.desk.ask(event.body) if live.desk else None
         except AuthError as exc:
             read.later[event.id] = (_after_s(exc, event.attempts), str(exc))
             read.refused = str(exc)
@@ -90,14 +96,19 @@ def _read(live: Live, lane: Lane, events: Sequence[Event]) -> Read:
                 waiting.add(event.order_key)
         except Exception as exc:  # noqa: BLE001 - verified bytes must never be lost to a bug
             log.warning("event quarantined", extra={"event": event.id, "fault": type(exc).__name__})
-            read.unreadable[event.id] = _in_a_sentence(exc)
+            read.unreadable[event.id] = _in_a_sentence(exc), getattr(exc, "hint", "")
         else:
             read.arrived += arrived
+            read.asked |= {event.id: asked} if asked else {}
             read.done.append(event.id)
     return read
 
 
 def _arrived(live: Live, event: Event, said: Row | RecordRef | Deleted) -> Arrived:
+    # It may stand in a body as anything; a row that cannot even be put aside would block its lane.
+    name = said.stream
+    if type(name) is not str or not is_plain(name) or not is_short(name):
+        raise RecordError("the event names a stream that cannot be one")
     if not isinstance(said, RecordRef):
         return Arrived(said, event.received_at, event.id)
     began = leases.now()

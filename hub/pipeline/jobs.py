@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 
 from hub.errors import AuthError, ConfigError, HubError, LeaseLostError, PacedError, RetryableError
-from hub.pipeline import align, react, reconcile, replay, resync
+from hub.pipeline import align, identity, react, reconcile, replay, resync
 from hub.pipeline.lane import Lane
 from hub.registry import Hub
 from hub.store import connections, jobs
@@ -26,6 +26,7 @@ STEPS: Mapping[str, Step] = {
     "react": react.step,
     "reconcile": reconcile.step,
     "remap": replay.step,
+    identity.RERUN: identity.step,
     resync.KIND: resync.step,
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -55,16 +55,16 @@ def _runs(holder: str) -> bool:
 
 @dataclass(slots=True)
 class Lane:
-    """A lease: when its slice ends, how long it rests then, when it was last prolonged."""
+    """Leases held together: when their slice ends, how long they rest then, when prolonged last."""
 
-    lease: Lease
+    leases: Sequence[Lease]
     ends_at: float = field(default_factory=lambda: time.monotonic() + SLICE_S)
     rest_s: float = 0.0
     held_at: float = field(default_factory=time.monotonic)
 
     @property
-    def name(self) -> str:
-        return self.lease.name
+    def names(self) -> list[str]:
+        return [lease.name for lease in self.leases]
 
     @property
     def has_time(self) -> bool:
@@ -72,12 +72,12 @@ class Lane:
         return time.monotonic() < self.ends_at
 
     def hold(self, conn: Connection) -> None:
-        """Prolong the lease in the transaction it guards.
+        """Prolong the leases in the transaction they guard.
 
         Raises:
-            LeaseLostError: somebody else took it over.
+            LeaseLostError: somebody else took one over.
         """
-        leases.hold(conn, self.lease, LEASE_S)
+        leases.hold(conn, self.leases, LEASE_S)
         self.held_at = time.monotonic()
 
     def keep(self, hub: Hub) -> None:
@@ -101,7 +101,7 @@ class Lane:
                 with suppress(StoreError), hub.database.write() as conn:
                     self.hold(conn)
 
-        threading.Thread(target=beat, name=f"keep {self.name}", daemon=True).start()
+        threading.Thread(target=beat, name=f"keep {self.names[0]}", daemon=True).start()
         try:
             yield
         finally:
@@ -128,28 +128,29 @@ class Lane:
 
 
 @contextmanager
-def leased(hub: Hub, name: str) -> Iterator[Lane | None]:
+def leased(hub: Hub, *names: str) -> Iterator[Lane | None]:
     """The lane while the block runs; None when somebody else works on it.
 
-    After a failure it rests a moment, so that a standing fault does not spin.
+    Of several names those that are free. After a failure it rests a moment, so that a standing
+    fault does not spin.
     """
-    lease = _take(hub, name)
-    if lease is None and free_dead(hub):
-        lease = _take(hub, name)
-    if lease is None:
+    taken = _take(hub, names)
+    if not taken and free_dead(hub):
+        taken = _take(hub, names)
+    if not taken:
         yield None
         return
-    lane = Lane(lease)
+    lane = Lane(taken)
     try:
         yield lane
     except BaseException:
         lane.rest_s = COOL_S
         raise
     finally:
-        with suppress(StoreError), hub.database.write() as conn:  # else it runs out by itself
-            leases.release(conn, lease, lane.rest_s)
+        with suppress(StoreError), hub.database.write() as conn:  # else they run out by themselves
+            leases.release(conn, taken, lane.rest_s)
 
 
-def _take(hub: Hub, name: str) -> Lease | None:
+def _take(hub: Hub, names: Sequence[str]) -> list[Lease]:
     with hub.database.write() as conn:
-        return leases.take(conn, name, leases.owner(), LEASE_S)
+        return leases.take(conn, names, leases.owner(), LEASE_S)

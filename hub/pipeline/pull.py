@@ -25,7 +25,7 @@ from hub.pipeline.lane import Lane
 from hub.registry import Hub, Live
 from hub.sdk import Deleted, Page, Row
 from hub.sdk.polling import Circle
-from hub.store import alerts, checkpoints, connections, leases, records
+from hub.store import alerts, checkpoints, connections, leases, news, records
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +81,8 @@ def pull(hub: Hub, lane: Lane, connection: str, stream: str) -> bool:
 
 def _complete(conn: Connection, live: Live, stream: str) -> None:
     """Note the end; after a read from the beginning, compare what came with what is held."""
+    if checkpoints.get(conn, live.name, stream).get("completed_at") is None:
+        news.of_first_load(conn, live.name, stream)
     seen = checkpoints.complete(conn, live.name, stream, live.every_s(stream))
     if seen is None:
         return

@@ -19,7 +19,7 @@ from hub.pipeline.absorb import seen_by_rules, settle
 from hub.pipeline.drafts import Draft, differences, moved, profile_changes
 from hub.registry import Hub, Live
 from hub.rules.decide import decide
-from hub.store import customers, leases, profiles, quarantine, shadow
+from hub.store import customers, evidence, leases, profiles, quarantine, shadow
 from hub.store.records import Saved
 from hub.store.shadow import Earlier, Payload, Shadow, Stored
 
@@ -238,8 +238,9 @@ class _Stage:
             owners = {s.party for s in lost} | {m.party for m in moves} | parties.keys()
             owners |= {stored[name].party for name in before}
             touched = customers.customers_of(conn, [party for party in owners if party])
-            known = customers.evidence(conn, parties)
-            seen = seen_by_rules(conn, Saved(changed, before, frozenset(), frozenset()), kinds)
+            known = evidence.known(conn, parties)
+            saved = Saved(changed, before, frozenset(), frozenset())
+            seen = seen_by_rules(conn, self.hub, saved, kinds)
         self.shadow.touch(touched)
         self.shadow.move(moves)
         self._settle(parties, known, [s.ref for s in lost if s.kind in PARTY_KINDS])
@@ -252,15 +253,15 @@ class _Stage:
     ) -> None:
         """Let the code that decides who is who decide it on the private copy."""
         told = [evidence_of(party, self.draft.live.region) for party in parties.values()]
-        other = [e for e in told if e.keys != known[e.ref].keys]
+        other = [e for e in told if e != known.get(e.ref)]
         for e in other:
-            was, now = known[e.ref].keys.items(), e.keys.items()
+            was, now = known[e.ref].keys.items() if e.ref in known else set(), e.keys.items()
+            if was == now:
+                continue  # another name, or another address
             gained, lost = ({type_ for (type_, _), _ in keys} for keys in (now - was, was - now))
             self.found.evidence.add(self.most, ref=e.ref, gained=sorted(gained), lost=sorted(lost))
-        renamed = [e for e in told if e.keys and e.name_key != known[e.ref].name_key]
-        concerned = {e.ref: e for e in (*other, *renamed)}
-        if concerned or gone:
-            settle(self.shadow.deciding(), list(concerned.values()), gone, actor="rehearsal")
+        if other or gone:
+            settle(self.shadow.deciding(), other, gone, actor="rehearsal")
 
     def read_earlier(self) -> None:
         """Copies that newer ones replaced: what the vendor sent then it may send again."""
@@ -314,9 +315,11 @@ class _Stage:
         ):
             group.count = count
             with self.hub.database.read() as conn:
-                told = profiles.brief(conn, [id_ for one, parts in first for id_ in (one, *parts)])
+                ids = [id_ for one, parts in first for id_ in (one, *parts)]
+                told = profiles.documents(conn, ids)
             for one, parts in first:
-                named = {id_: told[id_]["name"] if id_ in told else "" for id_ in parts}
+                names = {id_: told.get(id_, {}).get("name", {}) for id_ in parts}
+                named = {id_: name.get("value", "") for id_, name in names.items()}
                 group.samples.append({"customer": one, "parts": named})
 
     def _add(self, groups: Groups, name: str, **told: Any) -> None:

@@ -155,7 +155,7 @@ def _settle(hub: Hub, lane: Lane, live: Live, job: Job, mark: str) -> str:
     Whoever works holds a lease, and cannot commit once it is somebody else's.
     """
     with hub.database.read() as conn:
-        busy = {name: token for name, token in leases.held(conn).items() if name != lane.name}
+        busy = {name: token for name, token in leases.held(conn).items() if name not in lane.names}
     if not mark:
         if leases.now() < job.created_at + timedelta(seconds=2 * Registry.FRESH_S):
             return "settle:"
@@ -220,7 +220,8 @@ def _remap_batch(
 def replay_quarantine(hub: Hub, connection: str) -> tuple[int, int]:
     """Try the rows held of a connection again; how many were taken in, how many are still held.
 
-    Rules stay silent: what could not be read then is no news now.
+    Rules stay silent: what could not be read then is no news now. Subscribers hear of it, for they
+    were told nothing.
     """
     live = hub.registry.get(connection)
     tried, after = 0, 0
@@ -249,4 +250,4 @@ def _replay_batch(
         quarantine.mark(conn, list(usable), "replayed")
         note(conn)
 
-    absorb(hub, live, list(usable.values()), finish, quiet=True)
+    absorb(hub, live, list(usable.values()), finish, quiet=True, told=True)

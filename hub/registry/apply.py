@@ -52,7 +52,7 @@ def _faults(settings: Settings) -> Iterator[ConfigError]:
     for name, given in settings.connections.items():
         try:
             live = _live(name, given)
-            _ = live.config, live.own, live.mappings
+            _ = live.config, live.own, live.listens, live.mappings
         except ConfigError as exc:
             yield exc if name in str(exc) else ConfigError(f"connection {name}: {exc}")
     yield from _sync_faults(settings)

@@ -6,9 +6,11 @@ import gc
 from dataclasses import dataclass
 
 from hub.errors import ConfigError
+from hub.profiles.build import Manner
+from hub.profiles.catalogue import Catalogue, read_catalogue
 from hub.registry.live import Registry
 from hub.rules.decide import Rule, read_rules
-from hub.settings import Settings
+from hub.settings import Settings, settings_path
 from hub.store.crypto import KeyFile, Vault
 from hub.store.db import Database
 from hub.syncs.spec import Sync, read_syncs
@@ -22,7 +24,14 @@ class Hub:
     database: Database
     registry: Registry
     rules: tuple[Rule, ...]
+    catalogue: Catalogue
     syncs: tuple[Sync, ...] = ()
+
+    @property
+    def manner(self) -> Manner:
+        """How profiles are made here."""
+        regions = {name: live.region for name, live in self.registry.all().items()}
+        return Manner(self.settings.source_priority, regions, self.catalogue)
 
     def close(self) -> None:
         """Close the database."""
@@ -44,7 +53,30 @@ def open_hub(settings: Settings) -> Hub:
     database = Database(settings.database, pool_size=settings.worker_threads + 2)
     registry = Registry(database, open_vault(settings))
     rules, syncs = read_rules(settings.rules), read_syncs(settings.syncs)
-    return Hub(settings, database, registry, rules, syncs)
+    catalogue = open_catalogue()
+    _refuse_unknown_traits(rules, catalogue)
+    return Hub(settings, database, registry, rules, catalogue, syncs)
+
+
+def _refuse_unknown_traits(rules: tuple[Rule, ...], catalogue: Catalogue) -> None:
+    """A condition about a trait that is none would never hold, and nobody would know why."""
+    for rule in rules:
+        for condition in rule.if_:
+            name = condition.field.removeprefix("customer.traits.")
+            if name != condition.field and name not in catalogue.traits:
+                raise ConfigError(
+                    f'the rule {rule.id} asks for the trait "{name}", which is none',
+                    hint=f"Known: {', '.join(catalogue.traits)}",
+                )
+
+
+def open_catalogue() -> Catalogue:
+    """The traits and segments here: a traits.toml beside settings.toml adds to those shipped.
+
+    Raises:
+        ConfigError: it is wrong.
+    """
+    return read_catalogue(settings_path().with_name("traits.toml"))
 
 
 def open_vault(settings: Settings) -> Vault:

@@ -5,26 +5,36 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+)
 
 from hub import mapping
-from hub.errors import ConfigError
+from hub.errors import ConfigError, StoreError
 from hub.mapping import Mapping as Spec
 from hub.registry.manifests import Manifest, manifest, manifests
-from hub.sdk import Adapter, ConnectionConfig, Stream, WebhookReceiver
+from hub.sdk import Adapter, ConnectionConfig, Desk, Stream, WebhookReceiver, capabilities
 from hub.sdk.auth import TokenStore
 from hub.settings import settings_path
 from hub.store import connections, mappings
+from hub.store.accounts import ROLES
 from hub.store.budget import Budget, Limits
 from hub.store.credentials import Credentials
 from hub.store.crypto import Vault
 from hub.store.db import Database
+
+Origin = Annotated[str, StringConstraints(pattern=r"^https?://[A-Za-z0-9.-]+(:\d{1,5})?$")]
 
 _loaded = lru_cache(maxsize=256)(mapping.load)
 """Many connections share a mapping, and the same text gives the same mapping."""
@@ -37,6 +47,13 @@ class Own(BaseModel):
         every_s, fresh_s, overlap_s: instead of what its streams declare; ``fresh_s`` 0 = never
             compared with its source unless asked to.
         requests_per_s, requests_per_day: how often its vendor may be asked.
+        hooks_per_s: how many webhooks each process of the receiver takes from it.
+        body_limit_bytes: how large a webhook of it may be, instead of the setting for all.
+        keep_days, receipt_days: how long its events keep headers and body once they are over, and
+            how long they are recognised when they come again: longer than its vendor retries.
+        listen: events are received over a line of our own, where the vendor cannot reach us.
+        frame_origins: web pages of this desk that may frame a card, such as https://desk.example.
+        desk_role: as whom the customers are seen whom somebody asks this chat desk for.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
@@ -46,6 +63,13 @@ class Own(BaseModel):
     overlap_s: float | None = Field(default=None, ge=0)
     requests_per_s: float | None = Field(default=None, gt=0)
     requests_per_day: int | None = Field(default=None, ge=1)
+    hooks_per_s: float | None = Field(default=None, gt=0)
+    body_limit_bytes: int | None = Field(default=None, ge=1)
+    keep_days: int | None = Field(default=None, ge=1)
+    receipt_days: int | None = Field(default=None, ge=1)
+    listen: bool = False
+    frame_origins: tuple[Origin, ...] = ()
+    desk_role: str = Field(default="auditor", pattern=f"^({'|'.join(ROLES)})$")
 
 
 RESERVED = frozenset({"adapter", *Own.model_fields})
@@ -57,6 +81,7 @@ class Live:
 
     Attributes:
         chosen: texts of mappings that a person chose over the files, by stream.
+        learned: what its webhooks taught about their sender.
     """
 
     name: str
@@ -64,6 +89,7 @@ class Live:
     settings: Mapping[str, Any] = field(repr=False)  # secrets are among them
     tokens: TokenStore | None = field(default=None, repr=False, compare=False)
     chosen: Mapping[str, str] = field(default_factory=dict, repr=False)
+    learned: Mapping[str, str] = field(default_factory=dict)
     database: Database | None = field(default=None, repr=False, compare=False)
 
     @cached_property
@@ -83,6 +109,15 @@ class Live:
             ) from exc
 
     @cached_property
+    def secrets(self) -> frozenset[str]:
+        """The texts of every secret of its config, to keep them out of what is stored and shown.
+
+        Raises:
+            ConfigError: it is incomplete or wrong.
+        """
+        return frozenset(_secrets_in(dict(self.config)))
+
+    @cached_property
     def own(self) -> Own:
         """What the hub itself is told about this connection.
 
@@ -98,6 +133,10 @@ class Live:
     @cached_property
     def adapter(self) -> Adapter[Any]:
         """The adapter, made once per process and configuration."""
+        return self.new_adapter()
+
+    def new_adapter(self) -> Adapter[Any]:
+        """An adapter of the caller's own, to be closed by it."""
         made = self.manifest.adapter_class()(self.config)
         made.tokens = self.tokens or made.tokens
         if self.database:
@@ -107,7 +146,35 @@ class Live:
     @cached_property
     def receiver(self) -> WebhookReceiver[Any]:
         """The webhook receiver."""
-        return self.manifest.receiver_class()(self.config)
+        made = self.manifest.receiver_class()(self.config)
+        made.learned = self.learned
+        return made
+
+    @cached_property
+    def desk(self) -> Desk[Any] | None:
+        """Who answers people that ask for a customer in its chats."""
+        return self.manifest.desk_class()(self.config) if self.manifest.desk else None
+
+    @property
+    def parser(self) -> WebhookReceiver[Any] | Adapter[Any]:
+        """Who reads stored events: the receiver, or the adapter of a vendor that only listens."""
+        return self.receiver if self.manifest.webhook else self.adapter
+
+    @property
+    def listens(self) -> bool:
+        """Whether a line of our own receives its events.
+
+        Raises:
+            ConfigError: it is told to, and its vendor offers none.
+        """
+        if not self.own.listen:
+            return False
+        if self.manifest.adapter and "listen" in capabilities(self.manifest.adapter_class()):
+            return True
+        raise ConfigError(
+            f"connection {self.name}: {self.manifest.name} offers no line of its own",
+            hint="Take out `listen`; see docs/adapters/README.md for those that do.",
+        )
 
     @cached_property
     def mappings(self) -> dict[str, Spec]:
@@ -170,11 +237,12 @@ class Live:
 class Registry:
     """The connections of one installation, as the database has them now.
 
-    What was read is kept for ``FRESH_S``; a connection whose configuration did not change stays the
-    same object, with its sockets and sessions.
+    What was read is kept for ``FRESH_S``, and while it is read anew for ``STALE_S``. A connection
+    whose configuration did not change stays the same object, with its sockets and sessions.
     """
 
     FRESH_S = 1.0
+    STALE_S = WAIT_S = 5.0
 
     def __init__(self, database: Database, vault: Vault) -> None:
         self.database, self.vault = database, vault
@@ -184,11 +252,28 @@ class Registry:
         self._change: object = None
 
     def all(self) -> dict[str, Live]:
-        """Every connection by name."""
-        with self._lock:
-            if time.monotonic() - self._read_at > self.FRESH_S:
-                self._refresh()
-            return self._live
+        """Every connection by name.
+
+        One caller reads them anew; meanwhile the others go on with what is known.
+
+        Raises:
+            StoreError: they cannot be read.
+        """
+        if self._age_s > self.FRESH_S:
+            known = self._age_s < self.STALE_S
+            if self._lock.acquire(timeout=0 if known else self.WAIT_S):
+                try:
+                    if self._age_s > self.FRESH_S:
+                        self._refresh()
+                finally:
+                    self._lock.release()
+            elif not known:
+                raise StoreError("the connections cannot be read now")
+        return self._live
+
+    @property
+    def _age_s(self) -> float:
+        return time.monotonic() - self._read_at
 
     def get(self, name: str) -> Live:
         """One connection.
@@ -221,6 +306,7 @@ class Registry:
                             row.config,
                             self._tokens(name),
                             _of(name, texts),
+                            row.learned,
                             self.database,
                         )
                     )
@@ -256,6 +342,17 @@ def _from_env(value: Any, connection: str) -> Any:
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         return [_from_env(item, connection) for item in value]
     return value
+
+
+def _secrets_in(value: Any) -> Iterator[str]:
+    if isinstance(value, SecretStr):
+        yield from filter(None, [value.get_secret_value()])
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _secrets_in(item)
+    elif isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        for item in value:
+            yield from _secrets_in(item)
 
 
 def _faults(exc: ValidationError) -> str:

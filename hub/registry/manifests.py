@@ -13,7 +13,7 @@ from typing import Any, cast
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hub.errors import ConfigError
-from hub.sdk import Adapter, ConnectionConfig, WebhookReceiver, config_class
+from hub.sdk import Adapter, ConnectionConfig, Desk, WebhookReceiver, config_class
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -32,6 +32,7 @@ class Manifest(BaseModel):
     checked_on: date
     adapter: str | None = None
     webhook: str | None = None
+    desk: str | None = None
     level: str = Field(default="bronze", pattern=r"^(none|bronze|silver|gold)$")
     exempt: dict[str, str] = Field(default_factory=dict)
     folder: Path
@@ -51,6 +52,14 @@ class Manifest(BaseModel):
             ConfigError: this vendor has none, or it cannot be loaded.
         """
         return cast("type[WebhookReceiver[Any]]", _load(self, self.webhook, "webhook"))
+
+    def desk_class(self) -> type[Desk[Any]]:
+        """The class that answers people in chats.
+
+        Raises:
+            ConfigError: this vendor has none, or it cannot be loaded.
+        """
+        return cast("type[Desk[Any]]", _load(self, self.desk, "desk"))
 
     def config_class(self) -> type[ConnectionConfig]:
         """What a connection of this vendor is configured with."""

@@ -21,60 +21,30 @@ import orjson
 from pydantic import ConfigDict, Field, ValidationError, field_validator
 
 from hub.errors import ConfigError
-from hub.models import KINDS, Model
+from hub.models import BY_HAND, KINDS, Model
+from hub.models.conditions import Condition, look_up
 
-_PLACEHOLDER = re.compile(r"\{([a-z_.]+)\}")
-
-
-class Condition(Model):
-    """One test of a field; the operators given must all hold.
-
-    ``becomes`` holds when the field has that value now and had another before.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-    field: str
-    is_: Any = Field(default=None, alias="is")
-    is_not: Any = None
-    in_: list[Any] | None = Field(default=None, alias="in")
-    contains: str | None = None
-    empty: bool | None = None
-    becomes: Any = None
-
-    def holds(self, after: Mapping[str, Any], before: Mapping[str, Any] | None) -> bool:
-        """Whether the record, as it is and as it was, passes."""
-        value = _look_up(after, self.field)
-        return all(self._passes(name, value, before) for name in self.model_fields_set - {"field"})
-
-    def _passes(self, name: str, value: Any, before: Mapping[str, Any] | None) -> bool:
-        wanted = getattr(self, name)
-        match name:
-            case "is_":
-                return bool(value == wanted)
-            case "is_not":
-                return bool(value != wanted)
-            case "in_":
-                return value in (wanted or ())
-            case "contains":
-                return str(wanted) in str(value or "")
-            case "empty":
-                return (value in (None, "", [], {})) is wanted
-        was = _look_up(before, self.field) if before is not None else None
-        return bool(value == wanted and was != wanted)  # becomes
+_PLACEHOLDER = re.compile(r"\{([a-z0-9_.]+)\}")
 
 
 class Action(Model):
     """What to write: canonical fields, with ``{field}`` filled in from the record.
 
-    Beside the record's own fields there are ``ref``, ``connection``, ``party``, ``origin`` and
-    ``customer.name``, ``customer.email``, ``customer.phone``.
+    Beside the record's own fields there are ``ref``, ``connection``, ``party``, ``origin`` and what
+    is known of the customer: ``customer.name``, ``customer.email``, ``customer.phone``,
+    ``customer.tier``, ``customer.traits.orders_90d``, ``customer.segments`` … and for a field over
+    there ``customer.summary``, one line without names, and ``customer.card_url``, which wants a
+    sign-in.
     """
 
     write: str = Field(pattern=r"^[^/]+/[^/]+$", description="connection/stream")
     fields: dict[str, Any]
     subject: str = Field(
         default="{ref}", description="whose copy is written: {ref}, or what it refers to"
+    )
+    keep: bool = Field(
+        default=False,
+        description="keep it so: only records that exist there, and only values that are news",
     )
 
 
@@ -111,7 +81,7 @@ class Seen:
         after, before: its document now and as it was; a new record was not.
         party: the party record it belongs to.
         origin: what it was made from, when it is a copy the hub made.
-        customer: id, name, email and phone of the customer, for templates.
+        customer: what conditions and templates may ask of the customer.
     """
 
     ref: str
@@ -121,7 +91,7 @@ class Seen:
     before: Mapping[str, Any] | None = None
     party: str | None = None
     origin: str | None = None
-    customer: Mapping[str, str] | None = None
+    customer: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +101,9 @@ class Intent:
     Attributes:
         key: the same cause gives the same key, so it is queued once.
         subject: the record whose copy is written.
-        cause: the rule or sync, and the record behind it.
+        cause: the rule, sync or person, and the record behind it.
         sync: it writes what that sync has agreed on when it is sent.
+        keep: it is written to records that exist, and not when it was queued last already.
     """
 
     key: str
@@ -142,6 +113,7 @@ class Intent:
     fields: Mapping[str, Any]
     cause: Mapping[str, str]
     sync: str | None = None
+    keep: bool = False
 
 
 def read_rules(given: Sequence[Mapping[str, Any]]) -> tuple[Rule, ...]:
@@ -164,7 +136,8 @@ def read_rules(given: Sequence[Mapping[str, Any]]) -> tuple[Rule, ...]:
 def decide(rules: Iterable[Rule], changes: Iterable[Seen]) -> list[Intent]:
     """The writes these changes call for, in the order of the changes.
 
-    A copy the hub made itself creates nothing: a rule must not set off on its own work.
+    A copy the hub made itself creates nothing: a rule must not set off on its own work. What a
+    person had it make is as new as anything.
     """
     by_event: dict[str, list[Rule]] = {}
     for rule in rules:
@@ -180,7 +153,8 @@ def decide(rules: Iterable[Rule], changes: Iterable[Seen]) -> list[Intent]:
 
 def _events(seen: Seen) -> tuple[str, ...]:
     if seen.before is None:
-        return () if seen.origin else ("created", "changed")
+        is_ours = seen.origin is not None and not seen.origin.startswith(f"{BY_HAND}/")
+        return () if is_ours else ("created", "changed")
     return ("changed",)
 
 
@@ -219,6 +193,7 @@ def _intent(rule: Rule, seen: Seen) -> Intent:
         subject=subject or seen.ref,
         fields={name: value for name, value in fields.items() if value not in (None, "")},
         cause={"rule": rule.id, "record": seen.ref},
+        keep=rule.then.keep,
     )
 
 
@@ -230,18 +205,11 @@ def _fill(template: Any, document: Mapping[str, Any]) -> Any:
     if not isinstance(template, str):
         return template
     if whole := _PLACEHOLDER.fullmatch(template):
-        return _look_up(document, whole.group(1))
-    return _PLACEHOLDER.sub(lambda m: _as_text(_look_up(document, m.group(1))), template)
+        return look_up(document, whole.group(1))
+    return _PLACEHOLDER.sub(lambda m: _as_text(look_up(document, m.group(1))), template)
 
 
 def _as_text(value: Any) -> str:
     if isinstance(value, Mapping) and value.keys() == {"connection", "stream", "id"}:
         return f"{value['connection']}/{value['stream']}/{value['id']}"
     return "" if value is None else str(value)
-
-
-def _look_up(document: Mapping[str, Any], path: str) -> Any:
-    value: Any = document
-    for part in path.split("."):
-        value = value.get(part) if isinstance(value, Mapping) else None
-    return value

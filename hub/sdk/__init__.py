@@ -18,6 +18,7 @@ from hub.errors import (
     UnsupportedError,
 )
 from hub.sdk.adapter import Adapter, ConnectionConfig, capabilities, config_class
+from hub.sdk.desk import Desk, Query, Shown, View
 from hub.sdk.egress import connect_address
 from hub.sdk.http import Http
 from hub.sdk.pace import urgent
@@ -25,6 +26,7 @@ from hub.sdk.polling import scan
 from hub.sdk.types import (
     Change,
     Deleted,
+    Emit,
     Envelope,
     HookRequest,
     Item,
@@ -52,11 +54,14 @@ __all__ = [
     "ConnectionConfig",
     "CursorExpiredError",
     "Deleted",
+    "Desk",
+    "Emit",
     "Envelope",
     "HookRequest",
     "Http",
     "Item",
     "Page",
+    "Query",
     "Raw",
     "Receipt",
     "RecordRef",
@@ -65,6 +70,7 @@ __all__ = [
     "Reply",
     "RetryableError",
     "Row",
+    "Shown",
     "Sighting",
     "SignatureError",
     "Stream",
@@ -72,6 +78,7 @@ __all__ = [
     "Tally",
     "UnknownOutcomeError",
     "UnsupportedError",
+    "View",
     "WebhookReceiver",
     "Window",
     "capabilities",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
-from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -14,16 +15,21 @@ from hub.sdk.http import Http
 from hub.sdk.pace import Pace
 from hub.sdk.types import (
     Change,
-    Item,
+    Deleted,
+    Emit,
     Page,
     Raw,
     Receipt,
     RecordRef,
+    Row,
     Stream,
     Survey,
     Tally,
     Window,
 )
+
+if TYPE_CHECKING:
+    from hub.sdk.websocket import WebSocket
 
 
 class ConnectionConfig(BaseModel):
@@ -75,6 +81,8 @@ class Adapter(Generic[ConfigT]):
     pace: Pace | None = None
     """What the connection's budget allows; the hub sets it, ``http`` keeps it."""
 
+    _line: WebSocket | None = None
+
     def __init__(self, config: ConfigT) -> None:
         self.config = config
         self.tokens: TokenStore = MemoryTokens()
@@ -99,6 +107,22 @@ class Adapter(Generic[ConfigT]):
         """
         raise UnsupportedError(f"{type(self).__name__} does not speak HTTP")
 
+    @contextmanager
+    def dial(self, url: str) -> Iterator[WebSocket]:
+        """A WebSocket to ``url`` while the block runs; ``close`` closes it, too.
+
+        It reaches the private networks this connection allows, and no others.
+
+        Raises:
+            AuthError: 401 or 403.
+            ConfigError: it leads to a network this connection may not reach.
+            RetryableError: it cannot be reached now.
+        """
+        from hub.sdk.websocket import dial  # most processes never need it
+
+        with dial(url, self.config.allow_networks) as self._line:
+            yield self._line
+
     def oauth(self) -> OAuth2:
         """The vendor's authorisation server, for an account a person lets us into.
 
@@ -109,6 +133,8 @@ class Adapter(Generic[ConfigT]):
 
     def close(self) -> None:
         """Give back sockets and sessions; the adapter is not used afterwards."""
+        if self._line is not None:
+            self._line.close()
         if "http" in self.__dict__:
             self.http.close()
 
@@ -161,9 +187,26 @@ class Adapter(Generic[ConfigT]):
         """
         raise UnsupportedError(f"{type(self).__name__} cannot be written to")
 
-    def listen(self, emit: Callable[[Item], None]) -> None:
-        """Receive until told to stop; ``emit`` returns once the item is stored."""
+    def listen(self, emit: Emit) -> None:
+        """Receive until the line ends, then return; the hub calls again, after a rest if need be.
+
+        ``emit`` first, acknowledge then: whatever was not acknowledged must come again. The same
+        event must have the same ``Item.event_id`` then, and the one a webhook would give it.
+        ``close`` is called from another thread and must end a wait that has no end of its own.
+
+        Raises:
+            ConfigError: a person must change something before it can work.
+            CursorExpiredError: the vendor forgot our cursor; it is called with none next.
+            RetryableError: the line broke or could not be had.
+        """
         raise UnsupportedError(f"{type(self).__name__} does not listen")
+
+    def parse(self, body: bytes) -> Iterator[Row | RecordRef | Deleted]:
+        """What one emitted item says; only for vendors without a webhook receiver, who has its own.
+
+        Any error but RemoteError puts the item into quarantine.
+        """
+        raise UnsupportedError(f"{type(self).__name__} reads no events")
 
 
 def capabilities(adapter: type[Adapter[Any]]) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import NameResolutionError, NewConnectionError
+from urllib3.util.connection import create_connection
 
 from hub.errors import ConfigError, RetryableError
 
@@ -65,7 +66,9 @@ def _dial(connection: HTTPConnection, allow_networks: Sequence[str]) -> socket.s
     timeout = connection.timeout if isinstance(connection.timeout, int | float) else None
     try:
         address = connect_address(connection.host, connection.port or 0, allow_networks)
-        return socket.create_connection(address, timeout, connection.source_address)
+        # Its options hold TCP_NODELAY: without it each write waits for a late acknowledgement.
+        options = connection.socket_options
+        return create_connection(address, timeout, connection.source_address, options)
     except RetryableError as exc:
         raise NameResolutionError(connection.host, connection, socket.gaierror(str(exc))) from exc
     except OSError as exc:

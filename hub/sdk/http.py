@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import partial
@@ -26,6 +27,7 @@ from hub.errors import (
     AuthError,
     ConfigError,
     ConflictError,
+    HubError,
     RejectedError,
     RemoteError,
     RetryableError,
@@ -74,6 +76,9 @@ class Http:
         timeout_s: for connecting and between two bytes.
         raise_for_body: called with each decoded JSON answer; raises for vendors that hide errors
             behind status 200.
+        raise_for_refusal: called with status and decoded body of each answer of 400 and more that
+            is JSON; raises where the body says better than the status what is to be done.
+        hidden: parts of the address that no error may show: a token the vendor wants in the path.
         conflicts: statuses by which this vendor says that it holds a newer copy.
     """
 
@@ -86,11 +91,14 @@ class Http:
         allow_networks: Sequence[str] = (),
         timeout_s: float = 30.0,
         raise_for_body: Callable[[Any], None] | None = None,
+        raise_for_refusal: Callable[[int, Any], None] | None = None,
+        hidden: Collection[str] = (),
         conflicts: Collection[int] = (409, 412),
     ) -> None:
         self.base = base.rstrip("/")
         self._timeout_s = timeout_s
-        self._raise_for_body = raise_for_body
+        self._raise_for_body, self._raise_for_refusal = raise_for_body, raise_for_refusal
+        self._hidden = [text for text in hidden if text]
         self._conflicts = conflicts
         self._session = _Session()
         self._session.own_headers = tuple(headers or ())
@@ -155,6 +163,7 @@ class Http:
         *,
         idempotency_key: str | None = None,
         repeatable: bool | None = None,
+        any_status: bool = False,
         **kwargs: Any,
     ) -> requests.Response:
         """The answer, when its status is below 400.
@@ -164,6 +173,7 @@ class Http:
             path: joined to the base, or a whole URL.
             idempotency_key: sent along; makes a POST repeatable.
             repeatable: True for a POST that only reads.
+            any_status: give the answer whatever its status; only a lost one raises.
             kwargs: as ``requests`` takes them: params, json, data, headers, timeout …
 
         Raises:
@@ -181,6 +191,7 @@ class Http:
                 path,
                 idempotency_key=idempotency_key,
                 repeatable=repeatable,
+                any_status=any_status,
                 **kwargs,
             )
         )
@@ -214,21 +225,35 @@ class Http:
 
         Whoever refuses a request has not done it, so that a write may be sent again as well.
         """
-        if self._tokens is None:
+        with self._hiding():
+            if self._tokens is None:
+                return call()
+            sent = self._tokens.current()
+            try:
+                return call()
+            except AuthError:
+                if not self._tokens.replaced(sent):
+                    raise
             return call()
-        sent = self._tokens.current()
+
+    @contextmanager
+    def _hiding(self) -> Iterator[None]:
+        """Keep out of errors what they must not show of the address."""
         try:
-            return call()
-        except AuthError:
-            if not self._tokens.replaced(sent):
-                raise
-        return call()
+            yield
+        except HubError as exc:
+            for text in self._hidden:
+                exc.args = tuple(str(arg).replace(text, "***") for arg in exc.args)
+                exc.hint = exc.hint.replace(text, "***")
+            raise
 
     def _keep_pace(self, _: RetryCallState) -> None:
         if self.pace:
             self.pace.before()
 
-    def _once(self, method: str, url: str, *, repeatable: bool, **kwargs: Any) -> requests.Response:
+    def _once(
+        self, method: str, url: str, *, repeatable: bool, any_status: bool = False, **kwargs: Any
+    ) -> requests.Response:
         """One try. What requests raised is not kept as cause: its text shows the whole URL."""
         began = time.monotonic()
         kwargs.setdefault("timeout", self._timeout_s)
@@ -251,15 +276,20 @@ class Http:
         )
         self._ahead = _ahead(response.headers.get("Date")) or self._ahead
         if self.pace:
-            rest_s = _retry_after_s(response.headers.get("Retry-After"))
+            rest_s = retry_after_s(response)
             self.pace.after(response.status_code, rest_s)
         if response.is_redirect and not kwargs["allow_redirects"]:
             raise ConfigError(
                 f"{method} {_bare(url)} leads elsewhere",
                 hint="Set the address of this connection to where the system is now.",
             )
+        if any_status:
+            return response
         if not repeatable and response.status_code in UNCERTAIN:
             raise UnknownOutcomeError(f"{method} {_bare(url)} answered {response.status_code}")
+        if self._raise_for_refusal and response.status_code >= 400:
+            with suppress(orjson.JSONDecodeError):
+                self._raise_for_refusal(response.status_code, orjson.loads(response.content))
         _raise_for_status(response, self._conflicts)
         return response
 
@@ -327,16 +357,17 @@ def _raise_for_status(response: requests.Response, conflicts: Collection[int]) -
     if status in (401, 403):
         raise AuthError(where, hint="Check user, password or token, and what they may do.")
     if status in (408, 425, 429) or status >= 500:
-        raise RetryableError(
-            where, retry_after_s=_retry_after_s(response.headers.get("Retry-After"))
-        )
+        after_s = retry_after_s(response)
+        raise RetryableError(where, retry_after_s=after_s, maybe_done=status != 429)
     words = response.text[:300] if "json" in response.headers.get("Content-Type", "") else ""
     if status == 404 and not words:
         words = "Check the address of this connection: the system knows nothing there."
     raise (ConflictError if status in conflicts else RejectedError)(where, hint=words)
 
 
-def _retry_after_s(value: str | None) -> float | None:
+def retry_after_s(response: requests.Response) -> float | None:
+    """How long the answer asks us to rest, at most ``REST_MAX_S``; None when it does not."""
+    value = response.headers.get("Retry-After")
     if not value:
         return None
     if value.isascii() and value.isdigit():
@@ -378,7 +409,8 @@ def _unreachable(method: str, url: str, exc: requests.RequestException) -> Retry
     hint = "Check the address, and that the system is running."
     if isinstance(exc, requests.exceptions.SSLError):
         hint = "The certificate of this address is not valid."
-    return RetryableError(f"{method} {_bare(url)} cannot be reached: {_innermost(exc)}", hint=hint)
+    words = f"{method} {_bare(url)} cannot be reached: {_innermost(exc)}"
+    return RetryableError(words, hint=hint, maybe_done=False)
 
 
 def _innermost(exc: BaseException) -> str:

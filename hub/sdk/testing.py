@@ -12,8 +12,11 @@ What the suite has to know is data in the adapter's folder: ``examples`` of its 
 ``fixtures/*.json``. Each of those is one test; its first key tells what of:
 
     ``raw``    {raw, stream, expect}: a row becomes these records
-    ``hook``   {hook: {headers, body, received_at}, config?, refs?, deleted?, expect?}: a request is
-               let in and says this; of its headers only those that prove the sender
+    ``hook``   {hook: {headers, body, received_at}, config?, refs?, deleted?, expect?, types?,
+               reply?, learned?}: a request is let in and says this; of its headers and query only
+               what proves the sender; ``types`` are those of its items
+    ``handshake``  {handshake: {…as hook}, config?, reply: {status, body, headers}, forged?}: a
+               request that is answered and not stored; ``forged`` the same from somebody else
     ``check``  {check: config, exchanges, raises?}
     ``pull``   {pull: stream, config?, at?, exchanges?, ids}: everything, and again from each cursor
     ``history``  {history: stream, window, exchanges?, ids}: a part, and again from each cursor
@@ -22,6 +25,8 @@ What the suite has to know is data in the adapter's folder: ``examples`` of its 
     ``tally``  {tally: stream, exchanges?, days}: how many records of each day, and their digest
     ``find``   {find: stream, values, exchanges?, ids}: rows with any of the values
     ``push``   {push: stream, change, config?, exchanges?, again?, receipt | raises}
+    ``desk``   {desk: item, config?, asks, view?, shows?}: an item asks a chat desk (null: it does
+               not), and this is how it tells the answer
 
 ``exchanges`` are requests with their answers, ``again`` those of the second time; ``recorded``
 writes them down at a real system. Scrub them before you share them. A POST that only reads is
@@ -57,6 +62,7 @@ from urllib3 import HTTPResponse
 from hub import errors
 from hub.sdk import http
 from hub.sdk.adapter import Adapter, ConnectionConfig, capabilities
+from hub.sdk.desk import Desk, Query, Shown, View
 from hub.sdk.egress import GuardedAdapter
 from hub.sdk.types import (
     Change,
@@ -65,6 +71,7 @@ from hub.sdk.types import (
     HookRequest,
     Page,
     RecordRef,
+    Reply,
     Row,
     Stream,
     Survey,
@@ -88,6 +95,7 @@ class Described(Protocol):
     exempt: dict[str, str]
     adapter: str | None
     webhook: str | None
+    desk: str | None
     folder: Path
 
     def adapter_class(self) -> type[Adapter[Any]]:
@@ -95,6 +103,9 @@ class Described(Protocol):
 
     def receiver_class(self) -> type[WebhookReceiver[Any]]:
         """The webhook receiver."""
+
+    def desk_class(self) -> type[Desk[Any]]:
+        """The chat desk."""
 
     def config_class(self) -> type[ConnectionConfig]:
         """What a connection is configured with."""
@@ -128,6 +139,8 @@ def contract_tests(manifest: Described, mapper: Any) -> type:
         bases.append(HttpContract)
     if manifest.webhook:
         bases.append(WebhookContract)
+    if manifest.desk:
+        bases.append(DeskContract)
     unused = {name: None for name, kind in _NEEDS.items() if not vendor.fixtures_of(kind)}
     return type(f"Test_{manifest.name}", tuple(bases), {"vendor": vendor, **unused})
 
@@ -143,6 +156,8 @@ _NEEDS = {
     "test_push": "push",
     "test_recorded_hook": "hook",
     "test_recorded_hook_is_refused": "hook",
+    "test_handshake": "handshake",
+    "test_desk": "desk",
 }
 """The tests that are made of fixtures, and of which kind."""
 
@@ -602,6 +617,24 @@ class HttpContract(_Contract):
         self._shows_no_secret(_told(caught.value))
 
 
+class DeskContract(_Contract):
+    """Who asks in a chat is understood, and answered in the vendor's form."""
+
+    def test_desk(self, desk_fixture: dict[str, Any]) -> None:
+        """A question, or what is none; and the message that answers it."""
+        desk = self.vendor.manifest.desk_class()(self.vendor.config(desk_fixture.get("config")))
+        query = desk.ask(json.dumps(desk_fixture["desk"]).encode())
+        asks = desk_fixture["asks"]
+        assert query == (Query(**asks) if asks else None)
+        if query and "shows" in desk_fixture:
+            told = desk_fixture["view"]
+            customers = [Shown(**one) for one in told.get("customers", ())]
+            shown = desk.show(
+                query, View(told.get("note", ""), customers, told.get("elsewhere", ""))
+            )
+            assert shown == desk_fixture["shows"]
+
+
 class WebhookContract(_Contract):
     """Only who is proven is let in, and nothing that was proven is lost."""
 
@@ -617,6 +650,11 @@ class WebhookContract(_Contract):
         assert isinstance(opened, Envelope)
         said = [one for item in opened.items for one in receiver.parse(item.body)]
         rows = [(row.stream, row.raw) for row in said if isinstance(row, Row)]
+        if "types" in hook_fixture:
+            assert [item.type for item in opened.items] == hook_fixture["types"]
+        if "reply" in hook_fixture:
+            _answers(opened.reply, hook_fixture["reply"])
+        assert dict(opened.learned) == hook_fixture.get("learned", {})
         refs = [f"{one.stream}/{one.id}" for one in said if isinstance(one, RecordRef)]
         gone = [f"{one.stream}/{one.id}" for one in said if isinstance(one, Deleted)]
         assert refs == hook_fixture.get("refs", [])
@@ -628,10 +666,19 @@ class WebhookContract(_Contract):
         """The same request, when a byte or the secret is another."""
         self._refuses_forgeries(_request(hook_fixture["hook"]), hook_fixture.get("config"))
 
+    def test_handshake(self, handshake_fixture: dict[str, Any]) -> None:
+        """A question of the vendor is answered as it wants, and nobody else's is."""
+        receiver = self.vendor.receiver(handshake_fixture.get("config"))
+        answer = receiver.open(_request(handshake_fixture["handshake"]))
+        assert isinstance(answer, Reply)
+        _answers(answer, handshake_fixture["reply"])
+        if "forged" in handshake_fixture:
+            self._refuses(_request(handshake_fixture["forged"]), handshake_fixture.get("config"))
+
     def test_sample_is_let_in(self) -> None:
         """What ``sample`` signs, ``open`` believes; and names the same on a second delivery."""
-        receiver = self.vendor.receiver()
-        sample = self._sample()
+        sample, given = self._sample()
+        receiver = self.vendor.receiver(given)
         first, second = receiver.open(sample), receiver.open(sample)
         assert isinstance(first, Envelope)
         assert isinstance(second, Envelope)
@@ -641,44 +688,52 @@ class WebhookContract(_Contract):
 
     def test_forgeries_are_refused(self) -> None:
         """A changed byte, a missing header, another secret, no secret."""
-        self._refuses_forgeries(self._sample(), None)
+        self._refuses_forgeries(*self._sample())
 
     @pytest.mark.parametrize("late", [timedelta(minutes=10), -timedelta(minutes=10)])
     def test_stale_is_refused(self, late: timedelta) -> None:
         """A genuine request from another time; exempt by "stale" where it carries none."""
         if "stale" in self.vendor.manifest.exempt:
             pytest.skip(self.vendor.manifest.exempt["stale"])
-        sample = self._sample()
+        sample, given = self._sample()
         with pytest.raises(errors.SignatureError):
-            self.vendor.receiver().open(replace(sample, received_at=sample.received_at + late))
+            self.vendor.receiver(given).open(replace(sample, received_at=sample.received_at + late))
 
     @pytest.mark.parametrize(
         "junk", ["", " ", ",", "v1", "v1,", "v1,!!!", "sha256=", "t=,v1=", "-1", "é", "9" * 400]
     )
     def test_malformed_headers_are_refused(self, junk: str) -> None:
         """Nothing but ``SignatureError``, whatever stands in a header."""
-        sample = self._sample()
+        sample, given = self._sample()
         for name in sample.headers:
-            self._refuses(replace(sample, headers={**sample.headers, name: junk}))
+            self._refuses(replace(sample, headers={**sample.headers, name: junk}), given)
 
-    def _sample(self) -> HookRequest:
+    def _sample(self) -> tuple[HookRequest, Mapping[str, Any] | None]:
+        """A genuine request, and the config it is genuine with."""
         try:
-            return self.vendor.receiver().sample(NOW)
+            return self.vendor.receiver().sample(NOW), None
         except errors.UnsupportedError:
-            hooks = self.vendor.fixtures_of("hook")
+            hooks = list(self.vendor.fixtures_of("hook").values())
             if not hooks:
                 pytest.fail("give the receiver a sample(), or the folder a hook fixture")
-            return _request(next(iter(hooks.values()))["hook"])
+            return _request(hooks[0]["hook"]), hooks[0].get("config")
 
     def _refuses_forgeries(self, genuine: HookRequest, given: Mapping[str, Any] | None) -> None:
-        changed = bytes([genuine.body[0] ^ 1]) + genuine.body[1:]
-        self._refuses(replace(genuine, body=changed), given)
-        self._refuses(replace(genuine, body=genuine.body + b" "), given)
-        self._refuses(replace(genuine, headers={}, query={}), given)
+        if genuine.body and "body" not in self.vendor.manifest.exempt:
+            changed = bytes([genuine.body[0] ^ 1]) + genuine.body[1:]
+            self._refuses(replace(genuine, body=changed), given)
+            self._refuses(replace(genuine, body=genuine.body + b" "), given)
+        bare = replace(genuine, headers={}, query={}, path="", remote="")
+        if bare != genuine:  # some senders put the proof into the body
+            self._refuses(bare, given)
         for name in genuine.headers:
             fewer = {k: v for k, v in genuine.headers.items() if k != name}
             self._refuses(replace(genuine, headers=fewer), given)
-        self._refuses(genuine, {**(given or {}), **self._other_secrets()})
+        for name in genuine.query:
+            fewer = {k: v for k, v in genuine.query.items() if k != name}
+            self._refuses(replace(genuine, query=fewer), given)
+        if others := self._other_secrets():
+            self._refuses(genuine, {**(given or {}), **others})
 
     def _other_secrets(self) -> dict[str, Any]:
         """Secrets of the same form that are not ours: one letter of each is another."""
@@ -706,6 +761,12 @@ def _same(found: Sequence[Mapping[str, Any]], expected: Any) -> None:
     assert len(found) == len(wanted)
 
 
+def _answers(given: Reply | None, wanted: Mapping[str, Any]) -> None:
+    assert given is not None
+    assert (given.status, given.body.decode()) == (wanted.get("status", 200), wanted["body"])
+    assert wanted.get("headers", {}).items() <= dict(given.headers).items()
+
+
 def _request(hook: Mapping[str, Any]) -> HookRequest:
     body = hook["body"]
     content = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)
@@ -716,6 +777,8 @@ def _request(hook: Mapping[str, Any]) -> HookRequest:
         body=content.encode(),
         received_at=datetime.fromisoformat(hook["received_at"]),
         url=hook.get("url", ""),
+        path=hook.get("path", ""),
+        remote=hook.get("remote", ""),
     )
 
 
@@ -806,7 +869,8 @@ RULES = (
     Rule("silver", "sign-in", 'a section "Sign in again" in README.md', _readme("Sign in again")),
     Rule("silver", "limits", 'a section "Limits" in README.md', _readme("Limits")),
     Rule("silver", "owner", "an owner", lambda v: bool(v.manifest.owner.strip())),
-    Rule("silver", "stale", "requests from another time refused", lambda _: True),
+    Rule("bronze", "stale", "requests from another time refused", lambda _: True),
+    Rule("bronze", "body", "changed bodies refused", lambda _: True),
     Rule("gold", "push", "a push fixture for each writable stream", _all_pushed),
     Rule("gold", "conflict", "a push fixture that raises ConflictError", _conflicts),
     Rule("gold", "deletions", 'a section "Deletions" in README.md', _readme("Deletions")),

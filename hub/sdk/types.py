@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Protocol
 
 Raw = dict[str, Any]
 """One external record exactly as the vendor sent it, decoded from JSON and nothing more."""
@@ -168,6 +168,9 @@ class HookRequest:
         query: the first value of each parameter.
         body: raw bytes, as signed.
         received_at: aware UTC.
+        url: as the sender wrote it: scheme, host, path and query.
+        path: what follows ``/hooks/<connection>/``.
+        remote: the address the sender calls from.
     """
 
     method: str
@@ -176,6 +179,8 @@ class HookRequest:
     body: bytes
     received_at: datetime
     url: str = ""
+    path: str = ""
+    remote: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,11 +191,30 @@ class Item:
         body: the bytes ``parse`` will get.
         event_id: the vendor's name of the event; None = the hash of the body.
         order_key: events of one key are applied in order; None = after one another per connection.
+        type: the vendor's word for what happened, for people who look for it.
     """
 
     body: bytes
     event_id: str | None = None
     order_key: str | None = None
+    type: str = ""
+
+
+class Emit(Protocol):
+    """Where ``Adapter.listen`` puts what it receives; the hub hands it over."""
+
+    @property
+    def cursor(self) -> str | None:
+        """The one stored last, None at first; for vendors that keep no place of ours themselves."""
+
+    def __call__(self, *items: Item, cursor: str | None = None) -> None:
+        """Return once the items, and the cursor behind them, are on disk: acknowledge them then.
+
+        Without items it says that the line stands. It raises when it is time to end; let that pass.
+        """
+
+    def rest(self, seconds: float) -> None:
+        """Wait until the vendor may be asked again; it raises as well when it is time to end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +228,13 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """A verified webhook: what to store, and the answer if the plain 202 will not do."""
+    """A verified webhook: what to store, and the answer if the plain 202 will not do.
+
+    Attributes:
+        learned: what this request taught about the sender, such as which of several described
+            signatures it uses; kept with the connection and given back as ``receiver.learned``.
+    """
 
     items: Sequence[Item]
     reply: Reply | None = None
+    learned: Mapping[str, str] = field(default_factory=dict)

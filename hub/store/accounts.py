@@ -12,12 +12,13 @@ from typing import NamedTuple
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, insert, or_, select, union_all, update
 
 from hub.errors import ConfigError
 from hub.store.schema import account, token
 
 ROLES = ("admin", "operator", "manager", "agent", "auditor")
+MASKED_ROLES = frozenset({"auditor"})
 PASSWORD_MIN, PASSWORD_MAX = 10, 1024
 NAME_MAX = 100
 TOKEN_PREFIX = "cdt_"  # noqa: S105 - lets secret scanners recognise a leaked one
@@ -33,6 +34,7 @@ class Account(NamedTuple):
     Attributes:
         language: ``zh_CN``, ``en`` or "" for whatever the browser asks.
         stamp: changes with the password, so that old sessions end.
+        masked: sees phones and mail addresses masked, whatever the role.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Account(NamedTuple):
     active: bool
     created_at: datetime
     stamp: str
+    masked: bool = False
 
 
 class Token(NamedTuple):
@@ -50,9 +53,25 @@ class Token(NamedTuple):
     role: str
     created_at: datetime
     expires_at: datetime | None
+    masked: bool = False
 
 
-def create(conn: Connection, name: str, password: str, role: str, *, language: str = "") -> Account:
+class Standing(NamedTuple):
+    """What somebody may do now, and whether phones and mail addresses are hidden from them."""
+
+    role: str
+    masked: bool
+
+
+def create(
+    conn: Connection,
+    name: str,
+    password: str,
+    role: str,
+    *,
+    language: str = "",
+    masked: bool = False,
+) -> Account:
     """A new account.
 
     Raises:
@@ -68,6 +87,7 @@ def create(conn: Connection, name: str, password: str, role: str, *, language: s
         "role": role,
         "language": language,
         "active": True,
+        "masked": masked,
         "created_at": datetime.now(UTC),
     }
     conn.execute(insert(account).values(row))
@@ -128,6 +148,15 @@ def set_language(conn: Connection, name: str, language: str) -> None:
     _change(conn, name, language=language)
 
 
+def set_masked(conn: Connection, name: str, *, masked: bool) -> None:
+    """Hide phones and mail addresses from an account, or show them, from its next request on.
+
+    Raises:
+        ConfigError: there is no such account.
+    """
+    _change(conn, name, masked=masked)
+
+
 def set_active(conn: Connection, name: str, *, active: bool) -> None:
     """Close an account, or open it again; a closed one is out with its next request.
 
@@ -138,7 +167,12 @@ def set_active(conn: Connection, name: str, *, active: bool) -> None:
 
 
 def create_token(
-    conn: Connection, name: str, role: str, *, expires_at: datetime | None = None
+    conn: Connection,
+    name: str,
+    role: str,
+    *,
+    expires_at: datetime | None = None,
+    masked: bool = False,
 ) -> str:
     """A new API token, to be shown once: only its SHA-256 is kept.
 
@@ -154,6 +188,7 @@ def create_token(
         "digest": _digest(secret),
         "name": name,
         "role": role,
+        "masked": masked,
         "created_at": datetime.now(UTC),
         "expires_at": expires_at,
     }
@@ -172,13 +207,24 @@ def token_of(conn: Connection, secret: str) -> Token | None:
     row = conn.execute(select(token).where(token.c.digest == _digest(secret))).first()
     if row is None or (row.expires_at is not None and row.expires_at <= datetime.now(UTC)):
         return None
-    return Token(row.name, row.role, row.created_at, row.expires_at)
+    return Token(row.name, row.role, row.created_at, row.expires_at, row.masked)
 
 
 def tokens(conn: Connection) -> list[Token]:
     """All tokens by name, the expired ones too."""
-    columns = (token.c.name, token.c.role, token.c.created_at, token.c.expires_at)
+    t = token.c
+    columns = (t.name, t.role, t.created_at, t.expires_at, t.masked)
     return [Token(*row) for row in conn.execute(select(*columns).order_by(token.c.name))]
+
+
+def standing(conn: Connection, name: str) -> Standing | None:
+    """How an account or token of that name stands now, of two the lesser; None when it is out."""
+    a, t = account.c, token.c
+    lives = or_(t.expires_at.is_(None), t.expires_at > datetime.now(UTC))
+    people = select(a.role, a.masked).where(a.name == name, a.active.is_(True))
+    programs = select(t.role, t.masked).where(t.name == name, lives)
+    found = [Standing(*row) for row in conn.execute(union_all(people, programs))]
+    return max(found, key=lambda one: ROLES.index(one.role), default=None)
 
 
 def revoke_token(conn: Connection, name: str) -> None:
@@ -212,7 +258,8 @@ def _change(conn: Connection, name: str, **values: object) -> None:
 
 def _account(row: Row[tuple[object, ...]]) -> Account:
     stamp = hashlib.sha256(row.password_hash.encode()).hexdigest()[:16]
-    return Account(row.name, row.role, row.language, row.active, row.created_at, stamp)
+    known = (row.name, row.role, row.language, row.active, row.created_at)
+    return Account(*known, stamp, row.masked)
 
 
 def _fold(name: str) -> str:

@@ -27,6 +27,7 @@ class Stored:
     state: str
     reason: str
     managed_by: str
+    learned: dict[str, str] = field(default_factory=dict)
 
 
 def put(
@@ -45,6 +46,7 @@ def put(
         "adapter": adapter,
         "config": orjson.dumps(config).decode(),
         "secrets": sealed,
+        "learned": "{}",
         "state": "new",
         "reason": "",
         "managed_by": managed_by,
@@ -63,12 +65,22 @@ def every(conn: Connection, vault: Vault) -> dict[str, Stored]:
 def _stored(row: Any, vault: Vault) -> Stored:
     opened = orjson.loads(vault.decrypt(row.secrets, context=f"connection:{row.name}"))
     config = {**orjson.loads(row.config), **opened}
-    return Stored(row.name, row.adapter, config, row.state, row.reason, row.managed_by)
+    learned = orjson.loads(row.learned)
+    return Stored(row.name, row.adapter, config, row.state, row.reason, row.managed_by, learned)
+
+
+def learn(conn: Connection, name: str, learned: Mapping[str, str]) -> None:
+    """Keep what a request taught about the sender."""
+    mine = connection.c.name == name
+    query = select(connection.c.learned).where(mine).with_for_update()
+    known = orjson.loads(conn.execute(query).scalar_one())
+    values = {"learned": orjson.dumps({**known, **learned}).decode(), "changed_at": leases.now()}
+    conn.execute(update(connection).where(mine).values(values))
 
 
 def overview(conn: Connection) -> list[dict[str, Any]]:
     """All connections without their config."""
-    hidden = ("config", "secrets")
+    hidden = ("config", "secrets", "learned")
     query = select(*(c for c in connection.c if c.name not in hidden)).order_by(connection.c.name)
     return [dict(row) for row in conn.execute(query).mappings()]
 

@@ -102,11 +102,12 @@ class Credentials:
     def _take(self) -> Lease | None:
         with self._database.write() as conn:
             leases.ensure(conn, [self._lease])
-            return leases.take(conn, self._lease, leases.owner(), LEASE_S)
+            taken = leases.take(conn, [self._lease], leases.owner(), LEASE_S)
+        return taken[0] if taken else None
 
     def _release(self, lease: Lease) -> None:
         with suppress(StoreError), self._database.write() as conn:  # else it runs out by itself
-            leases.release(conn, lease)
+            leases.release(conn, [lease])
 
 
 def get(conn: Connection, vault: Vault, connection: str) -> Tokens | None:

@@ -1,135 +1,16 @@
-"""Evidence, links and decisions: whose record is whose."""
+"""Links and decisions: whose record is whose."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import orjson
-from sqlalchemy import Connection, delete, select, text, update
+from sqlalchemy import Connection, and_, delete, func, or_, select, update
 
-from hub.identity.resolve import HOLDERS_MAX, Evidence, Key, Resolution, Verdict
-from hub.models import Level
+from hub.identity.resolve import Resolution
 from hub.store import bulk, leases
-from hub.store.schema import customer, decision, identifier, link
-
-WAVES_MAX = 25
-"""How often the circle of evidence is widened; a longer chain is cut and told in the log."""
-
-# The first holders of each key by index, never all of a value that thousands share.
-_HOLDERS = {
-    "postgresql": """
-        SELECT k.key ->> 0, k.key ->> 1, i.ref
-        FROM json_array_elements(CAST(:keys AS json)) k(key)
-        CROSS JOIN LATERAL (
-            SELECT ref FROM identifier WHERE type = k.key ->> 0 AND value = k.key ->> 1
-            ORDER BY ref LIMIT :most) i""",
-    "sqlite": """
-        SELECT i.type, i.value, i.ref FROM json_each(:keys) k
-        CROSS JOIN identifier i ON i.rowid IN (
-            SELECT rowid FROM identifier
-            WHERE type = json_extract(k.value, '$[0]') AND value = json_extract(k.value, '$[1]')
-            ORDER BY ref LIMIT :most)""",
-}
-
-
-def forget_evidence(conn: Connection, refs: Iterable[str]) -> set[Key]:
-    """Delete what is stored of these party records; the keys they knew."""
-    before: set[Key] = set()
-    for chunk in bulk.chunks(sorted(refs)):
-        old = delete(identifier).where(bulk.among(identifier.c.ref, chunk))
-        returned = conn.execute(old.returning(identifier.c.type, identifier.c.value))
-        before |= {(type_, value) for type_, value in returned}
-    return before
-
-
-def save_evidence(conn: Connection, items: Sequence[Evidence]) -> None:
-    """Store what these party records know; nothing may be stored of them."""
-    rows = [
-        {
-            "type": type_,
-            "value": value,
-            "ref": item.ref,
-            "level": level.value,
-            "kind": item.kind,
-            "name_key": item.name_key,
-        }
-        for item in items
-        for (type_, value), level in item.keys.items()
-    ]
-    bulk.insert(conn, identifier, rows)
-
-
-def circle(
-    conn: Connection,
-    items: Sequence[Evidence],
-    gone: Iterable[str],
-    before: Iterable[Key],
-    new: Collection[str] = (),
-) -> dict[str, Evidence]:
-    """Every party record whose customer the changed ones may change, with its evidence.
-
-    Widened from key to holders to their keys until closed. A key with too many holders leads
-    nowhere, except when the changed records are what made it too many: what is stored of them must
-    have been forgotten, so that they are not among the holders.
-
-    Args:
-        before: the keys the changed records knew.
-        new: those of them that nobody knew: they are of no customer yet.
-    """
-    found = {item.ref: item for item in items}
-    changed = found.keys() | set(gone)
-    keys = {key for item in items for key in item.keys} | set(before)
-    refs = _companions(conn, changed.difference(new)) | _confirmed(conn, changed)
-    refs -= changed
-    asked: set[Key] = set()
-    for _ in range(WAVES_MAX):
-        holders = _holders(conn, keys - asked)
-        asked |= keys
-        refs |= holders - found.keys()
-        if not refs:
-            break
-        new = evidence(conn, refs)
-        found.update(new)
-        keys = {key for item in new.values() for key in item.keys}
-        refs = _companions(conn, refs) - found.keys() - set(gone)
-    return found
-
-
-def _companions(conn: Connection, refs: Iterable[str]) -> set[str]:
-    """All party records of the customers these belong to."""
-    found: set[str] = set()
-    for chunk in bulk.chunks(refs):
-        theirs = select(link.c.customer_id).where(bulk.among(link.c.ref, chunk))
-        found.update(
-            conn.execute(select(link.c.ref).where(link.c.customer_id.in_(theirs))).scalars()
-        )
-    return found
-
-
-def _holders(conn: Connection, keys: Iterable[Key]) -> set[str]:
-    wanted = sorted(keys)
-    if not wanted:
-        return set()
-    by_key: dict[Key, list[str]] = defaultdict(list)
-    values = {"keys": orjson.dumps(wanted).decode(), "most": HOLDERS_MAX + 1}
-    for type_, value, ref in conn.execute(text(_HOLDERS[conn.dialect.name]), values):
-        by_key[type_, value].append(ref)
-    return {ref for refs in by_key.values() if len(refs) <= HOLDERS_MAX for ref in refs}
-
-
-def evidence(conn: Connection, refs: Iterable[str]) -> dict[str, Evidence]:
-    """What is stored of these party records; one without identifiers knows nothing."""
-    found: dict[str, Evidence] = {}
-    keys: dict[str, dict[Key, Level]] = defaultdict(dict)
-    wanted = set(refs)
-    for chunk in bulk.chunks(wanted):
-        for row in conn.execute(select(identifier).where(bulk.among(identifier.c.ref, chunk))):
-            keys[row.ref][row.type, row.value] = Level(row.level)
-            found[row.ref] = Evidence(row.ref, row.kind, row.name_key, keys[row.ref])
-    for ref in wanted - found.keys():  # linked, without any identifier
-        found[ref] = Evidence(ref, "", "", {})
-    return found
+from hub.store.schema import customer, decision, link
 
 
 def links(conn: Connection, refs: Iterable[str]) -> dict[str, str]:
@@ -141,20 +22,6 @@ def links(conn: Connection, refs: Iterable[str]) -> dict[str, str]:
         )
         found.update((row.ref, row.customer_id) for row in rows)
     return found
-
-
-def verdicts(conn: Connection, refs: Iterable[str]) -> list[Verdict]:
-    """The newest word of a person on each pair of these records."""
-    newest: dict[tuple[str, str], Verdict] = {}
-    spoken = decision.c.verb.in_(("confirm", "reject"))
-    for chunk in bulk.chunks(refs):
-        rows = conn.execute(
-            select(decision.c.verb, decision.c.a, decision.c.b)
-            .where(spoken, bulk.among(decision.c.a, chunk))
-            .order_by(decision.c.id)
-        )
-        newest.update({(a, b): Verdict(verb, a, b) for verb, a, b in rows})
-    return list(newest.values())
 
 
 def note_copies(conn: Connection, originals: Mapping[str, str]) -> None:
@@ -186,18 +53,55 @@ def note_copies(conn: Connection, originals: Mapping[str, str]) -> None:
     bulk.insert(conn, decision, rows)
 
 
-def _confirmed(conn: Connection, refs: Iterable[str]) -> set[str]:
-    """Party records somebody, or the hub that made one of them, said are of the same customers."""
-    found: set[str] = set()
-    for chunk in bulk.chunks(refs):
-        for mine, other in ((decision.c.a, decision.c.b), (decision.c.b, decision.c.a)):
-            said = select(other).where(bulk.among(mine, chunk), decision.c.verb == "confirm")
-            found.update(conn.execute(said).scalars())
-    return found
+def say(
+    conn: Connection, verb: str, pairs: Sequence[tuple[str, str]], *, actor: str, why: str
+) -> None:
+    """Note what a person said of pairs of party records."""
+    whose = links(conn, {ref for pair in pairs for ref in pair})
+    now = leases.now()
+    rows = [
+        {
+            "verb": verb,
+            "customer_id": whose[a],
+            "other_id": whose[b] if whose[b] != whose[a] else None,
+            "a": a,
+            "b": b,
+            "evidence": "[]",
+            "why": why,
+            "actor": actor,
+            "at": now,
+        }
+        for a, b in pairs
+    ]
+    bulk.insert(conn, decision, rows)
 
 
-def apply(conn: Connection, found: Resolution, gone: Iterable[str], actor: str) -> None:
-    """Write what was resolved; customers who lost a record are noted as touched."""
+def about(conn: Connection, a: str, b: str) -> list[dict[str, Any]]:
+    """Every decision that names these two records, or the customers they are of, oldest first."""
+    d = decision.c
+    whose = set(links(conn, (a, b)).values())
+    pair = or_(and_(d.a == a, d.b == b), and_(d.a == b, d.b == a))
+    theirs = d.customer_id.in_(whose) & d.verb.in_(("merge", "split", "match"))
+    columns = (d.id, d.verb, d.customer_id, d.other_id, d.a, d.b, d.evidence, d.why, d.weights)
+    query = select(*columns, d.actor, d.at).where(or_(pair, theirs)).order_by(d.id)
+    rows = (
+        {**row, "evidence": orjson.loads(row["evidence"])} for row in conn.execute(query).mappings()
+    )
+    return [row for row in rows if row["a"] or _names(row["evidence"], a, b)]
+
+
+def _names(told: Iterable[Mapping[str, Any]], a: str, b: str) -> bool:
+    return any({a, b} & {e.get("a"), e.get("b")} for e in told)
+
+
+def apply(
+    conn: Connection, found: Resolution, gone: Iterable[str], actor: str, weights: str = ""
+) -> None:
+    """Write what was resolved; customers who lost a record are noted as touched.
+
+    Args:
+        weights: the version it was resolved under.
+    """
     now = leases.now()
     bulk.insert(
         conn,
@@ -213,10 +117,8 @@ def apply(conn: Connection, found: Resolution, gone: Iterable[str], actor: str) 
     for id_, into in found.merged.items():
         conn.execute(update(customer).where(customer.c.merged_into == id_).values(merged_into=into))
         conn.execute(update(customer).where(customer.c.id == id_).values(merged_into=into))
-    rows = [
-        {**d, "evidence": orjson.dumps(d["evidence"]).decode(), "actor": actor, "at": now}
-        for d in found.decisions
-    ]
+    by = {"actor": actor, "at": now, "weights": weights}
+    rows = [{**d, "evidence": orjson.dumps(d["evidence"]).decode(), **by} for d in found.decisions]
     bulk.insert(conn, decision, rows)
     found.touched.update(lost.values())
 
@@ -237,7 +139,35 @@ def customers_of(conn: Connection, parties: Iterable[str]) -> set[str]:
     return set(links(conn, parties).values())
 
 
+def companions(conn: Connection, parties: Iterable[str]) -> set[str]:
+    """All party records of the customers these are of."""
+    found: set[str] = set()
+    for chunk in bulk.chunks(parties):
+        theirs = select(link.c.customer_id).where(bulk.among(link.c.ref, chunk))
+        found.update(
+            conn.execute(select(link.c.ref).where(link.c.customer_id.in_(theirs))).scalars()
+        )
+    return found
+
+
 def members(conn: Connection, id_: str) -> list[str]:
     """The party records of a customer, in order of their names."""
     rows = conn.execute(select(link.c.ref).where(link.c.customer_id == id_).order_by(link.c.ref))
     return list(rows.scalars())
+
+
+def sizes(conn: Connection, ids: Iterable[str]) -> dict[str, int]:
+    """How many party records each of these customers has."""
+    found: dict[str, int] = {}
+    for chunk in bulk.chunks(ids):
+        query = select(link.c.customer_id, func.count()).where(
+            bulk.among(link.c.customer_id, chunk)
+        )
+        found.update((id_, n) for id_, n in conn.execute(query.group_by(link.c.customer_id)))
+    return found
+
+
+def after(conn: Connection, id_: str, limit: int) -> list[str]:
+    """Customers who have records and come after one of them, in order of their ids."""
+    query = select(link.c.customer_id).distinct().where(link.c.customer_id > id_)
+    return list(conn.execute(query.order_by(link.c.customer_id).limit(limit)).scalars())

@@ -22,7 +22,9 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 BUSY_TIMEOUT_MS = 5_000
 CONNECT_TIMEOUT_S = 5
+POOL_TIMEOUT_S = 30.0
 RERUNS = 6
+_NO_SCHEMA = ("42P01", "42703")  # no such table, no such column: hub apply did not run yet
 _RERUN_CODES = ("40001", "40P01", "55P03", "23505")  # serialisation, deadlock, lock, unique race
 
 
@@ -32,12 +34,20 @@ class Database:
     Args:
         url: ``sqlite:///path`` or ``postgresql://user@host/name``.
         pool_size: connections kept open.
+        patience_s: how long to wait for PostgreSQL's answer, or for a connection to be free, where
+            somebody waits for ours; by default as long as it takes.
     """
 
-    def __init__(self, url: str, *, pool_size: int = 8) -> None:
+    def __init__(self, url: str, *, pool_size: int = 8, patience_s: float | None = None) -> None:
         self.url = url
-        self.engine = _engine(url, pool_size)
+        self.engine = _engine(url, pool_size, patience_s)
         self.is_sqlite = self.engine.dialect.name == "sqlite"
+        self._users: list[Callable[[], None]] = []
+
+    @property
+    def folder(self) -> Path | None:
+        """Where SQLite keeps the file; None on PostgreSQL."""
+        return Path(self.url.removeprefix("sqlite:///")).parent if self.is_sqlite else None
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -51,6 +61,20 @@ class Database:
                 conn.exec_driver_sql("BEGIN")
             else:
                 conn.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            yield conn
+
+    @contextmanager
+    def glance(self) -> Iterator[Connection]:
+        """A connection for statements each of which sees a state of the database of its own.
+
+        For one statement that is two messages to PostgreSQL instead of four: no BEGIN and no end.
+
+        Raises:
+            StoreError: the database cannot be reached.
+        """
+        with _translated(), self.engine.connect() as conn:
+            if not self.is_sqlite:
+                conn.execution_options(isolation_level="AUTOCOMMIT")
             yield conn
 
     @contextmanager
@@ -93,12 +117,18 @@ class Database:
                 time.sleep(random.uniform(0, 0.02 * 2**rerun))  # noqa: S311 - jitter, not a secret
         raise AssertionError("unreachable")
 
+    def before_close(self, end: Callable[[], None]) -> None:
+        """Have this called first by ``close``: for what writes by itself in the background."""
+        self._users.append(end)
+
     def close(self) -> None:
         """Close every pooled connection."""
+        for end in self._users:
+            end()
         self.engine.dispose()
 
 
-def _engine(url: str, pool_size: int) -> Engine:
+def _engine(url: str, pool_size: int, patience_s: float | None) -> Engine:
     if url.startswith("sqlite:///"):
         Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
         engine = create_engine(
@@ -116,15 +146,34 @@ def _engine(url: str, pool_size: int) -> Engine:
             plain,
             pool_size=pool_size,
             max_overflow=pool_size,
+            pool_timeout=patience_s or POOL_TIMEOUT_S,
             pool_pre_ping=True,
-            connect_args={"connect_timeout": CONNECT_TIMEOUT_S},
+            connect_args=given_up(patience_s)
+            if patience_s
+            else {"connect_timeout": CONNECT_TIMEOUT_S},
         )
         event.listen(engine, "connect", _prepare_postgresql)
+        if patience_s:
+            event.listen(engine, "connect", _limit(patience_s))
         return engine
     raise ConfigError(
         "the database address is neither sqlite:/// nor postgresql://",
         hint="Set database_url in settings.toml, such as sqlite:///.hub/hub.db",
     )
+
+
+def given_up(patience_s: float) -> dict[str, int]:
+    """How to dial PostgreSQL so that a server whose network is cut is given up in seconds.
+
+    By itself the system takes hours.
+    """
+    return {
+        "connect_timeout": 2,
+        "tcp_user_timeout": int(1000 * patience_s),
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
+    }
 
 
 def _prepare_sqlite(raw: Any, _record: object) -> None:
@@ -147,6 +196,14 @@ def _prepare_postgresql(raw: Any, _record: object) -> None:
     raw.autocommit = False
 
 
+def _limit(patience_s: float) -> Callable[[Any, object], None]:
+    def limit(raw: Any, _record: object) -> None:
+        raw.execute(f"SET statement_timeout = {int(patience_s * 1000)}")
+        raw.commit()
+
+    return limit
+
+
 @contextmanager
 def _translated() -> Iterator[None]:
     try:
@@ -157,7 +214,8 @@ def _translated() -> Iterator[None]:
         raise StoreError("no connection to the database is free") from exc
     except DBAPIError as exc:
         damaged = type(exc) is DatabaseError  # SQLite: the file is something else, or broken
-        if damaged or exc.connection_invalidated or _worth_a_rerun(exc):
+        behind = _code(exc) in _NO_SCHEMA  # SQLite calls it operational anyway
+        if damaged or behind or exc.connection_invalidated or _worth_a_rerun(exc):
             raise _store_error(exc) from exc
         raise
 
@@ -173,8 +231,12 @@ def _store_error(exc: DBAPIError) -> StoreError:
 def _worth_a_rerun(cause: BaseException | None) -> bool:
     if isinstance(cause, IntegrityError):
         return True  # two transactions inserted the same new row; the second now finds it
-    code = getattr(getattr(cause, "orig", None), "sqlstate", None)
-    return code in _RERUN_CODES
+    return _code(cause) in _RERUN_CODES
+
+
+def _code(cause: BaseException | None) -> str | None:
+    code: str | None = getattr(getattr(cause, "orig", None), "sqlstate", None)
+    return code
 
 
 def identity_lock(conn: Connection) -> None:

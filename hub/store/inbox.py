@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, and_, exists, func, or_, select, update
+from sqlalchemy import Connection, and_, delete, exists, func, literal_column, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql import ColumnElement
 
 from hub.sdk import Item
 from hub.sdk.signing import body_hash
-from hub.store import bulk, leases
-from hub.store.schema import inbox, inbox_pending
-
-_SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "x-api-key"})
-
+from hub.store import bodies, leases
+from hub.store.schema import inbox, inbox_over, inbox_pending
 
 UNNAMED = "sha256:"
 """Begins the id of an event its vendor gave no name: the same words may be news another day."""
 
 NAME_MAX = 500
+OPEN = ("received", "retry", "quarantined")
+"""States of events that are not over."""
+
+_QUEUED: dict[str, Any] = {
+    "state": "received",
+    "attempts": 0,
+    "done_at": None,
+    "error": "",
+    "hint": "",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +46,19 @@ class Event:
 
 
 def rows_for(
-    connection: str, items: Sequence[Item], headers: Mapping[str, str], received_at: datetime
+    connection: str,
+    items: Sequence[Item],
+    headers: Mapping[str, str],
+    received_at: datetime,
+    secrets: Collection[str] = (),
 ) -> list[dict[str, Any]]:
-    """The rows to insert for one webhook."""
-    kept = orjson.dumps(_scrubbed(headers)).decode()
+    """The rows to insert for one webhook; its headers are kept without these secrets."""
+    kept = orjson.dumps(bodies.scrubbed(headers, secrets)).decode()
     return [
         {
             "connection": connection,
             "event_id": _plain(item.event_id) if item.event_id else UNNAMED + body_hash(item.body),
+            "type": _plain(item.type),
             "order_key": _plain(item.order_key) if item.order_key else None,
             "lane": leases.lane_name("in", connection, item.order_key and _plain(item.order_key)),
             "state": "received",
@@ -59,37 +72,44 @@ def rows_for(
 
 
 def _plain(text: str) -> str:
-    """What both databases can hold, whatever a sender puts into a name."""
+    """What both databases can hold, whatever a sender puts into a name; other names stay others."""
     kept = text.replace("\x00", "").encode("utf-8", "replace").decode()
-    return kept if len(kept) <= NAME_MAX else f"{kept[:100]}…{body_hash(kept.encode())}"
+    if kept == text and len(kept) <= NAME_MAX:
+        return kept
+    return f"{kept[:100]}…{body_hash(text.encode('utf-8', 'surrogatepass'))}"
 
 
 def save(conn: Connection, rows: Sequence[dict[str, Any]]) -> None:
     """Store the rows that are not there yet, and make sure their lanes exist."""
-    leases.ensure_lanes(conn, [row["lane"] for row in rows])
-    bulk.insert_new(conn, inbox, rows)
+    if rows:
+        leases.ensure_lanes(conn, [row["lane"] for row in rows])
+        conn.execute(STORE[conn.dialect.name], rows)
 
 
-def reopen(conn: Connection, row: Mapping[str, Any]) -> int | None:
-    """Queue an event without a name of its own again, if it was applied before; its id.
-
-    "Ticket 7 changed" comes in the same bytes each time. A complete record that comes again changes
-    nothing anyway; one still waiting is the repetition of a sender who did not hear us.
-    """
-    if not row["event_id"].startswith(UNNAMED):
-        return None
-    done = (inbox.c.connection == row["connection"], inbox.c.event_id == row["event_id"])
-    again = update(inbox).where(*done, inbox.c.state == "done").returning(inbox.c.id)
-    at = row["received_at"]
-    values = {"state": "received", "received_at": at, "available_at": at, "done_at": None}
-    return conn.execute(again.values(**values, attempts=0)).scalar_one_or_none()
+def _store(new: sqlite.Insert | postgresql.Insert) -> sqlite.Insert | postgresql.Insert:
+    brought = {c.name: c for c in new.excluded if c.name not in ("id", "connection", "event_id")}
+    unnamed = inbox.c.event_id.like(literal_column(f"'{UNNAMED}%'"))
+    return new.on_conflict_do_update(
+        index_elements=["connection", "event_id"],
+        set_=brought,
+        where=unnamed & (inbox.c.state == literal_column("'done'")),
+    )
 
 
-def due(conn: Connection, lane: str, limit: int) -> list[Event]:
-    """The next events of a lane, oldest first; a key that waits for a retry is passed over."""
+STORE = {"sqlite": _store(sqlite.insert(inbox)), "postgresql": _store(postgresql.insert(inbox))}
+"""Inserts a row unless its event is there, by dialect.
+
+An event without a name of its own is queued again if it was applied before: "ticket 7 changed"
+comes in the same bytes each time. A complete record that comes again changes nothing anyway; one
+still waiting is the repetition of a sender who did not hear us.
+"""
+
+
+def due(conn: Connection, lanes: Sequence[str], limit: int) -> list[Event]:
+    """The next events of some lanes, oldest first; a key that waits for a retry is passed over."""
     now = leases.now()
     waiting = select(inbox.c.order_key).where(
-        inbox.c.lane == lane,
+        inbox.c.lane.in_(lanes),
         inbox_pending,  # names the index
         inbox.c.state == "retry",
         inbox.c.available_at > now,
@@ -105,7 +125,7 @@ def due(conn: Connection, lane: str, limit: int) -> list[Event]:
             inbox.c.attempts,
         )
         .where(
-            inbox.c.lane == lane,
+            inbox.c.lane.in_(lanes),
             inbox_pending,
             inbox.c.available_at <= now,
             or_(inbox.c.order_key.is_(None), inbox.c.order_key.not_in(waiting)),
@@ -116,17 +136,17 @@ def due(conn: Connection, lane: str, limit: int) -> list[Event]:
     return [Event(*row) for row in rows]
 
 
-def is_held_back(conn: Connection, lane: str) -> bool:
-    """Whether a lane with nothing due has events that wait behind a retry of their key."""
+def is_held_back(conn: Connection, lanes: Sequence[str]) -> bool:
+    """Whether lanes with nothing due have events that wait behind a retry of their key."""
     ready = exists().where(
-        inbox.c.lane == lane, inbox_pending, inbox.c.available_at <= leases.now()
+        inbox.c.lane.in_(lanes), inbox_pending, inbox.c.available_at <= leases.now()
     )
     return bool(conn.execute(select(ready)).scalar())
 
 
 def finish(conn: Connection, ids: Sequence[int]) -> None:
     """These events are applied."""
-    _set(conn, ids, state="done", done_at=leases.now(), error="")
+    _set(conn, ids, state="done", done_at=leases.now(), error="", hint="")
 
 
 def retry(conn: Connection, ids: Sequence[int], after_s: float, error: str) -> None:
@@ -148,46 +168,44 @@ def hasten(conn: Connection, connection: str) -> None:
     conn.execute(update(inbox).where(*mine, *later).values(available_at=leases.now()))
 
 
-def quarantine(conn: Connection, ids: Sequence[int], error: str) -> None:
+def quarantine(conn: Connection, ids: Sequence[int], error: str, hint: str = "") -> None:
     """These events could not be read; their bytes stay."""
-    _set(conn, ids, state="quarantined", done_at=leases.now(), error=error)
+    _set(conn, ids, state="quarantined", done_at=leases.now(), error=error, hint=hint)
 
 
 def replay(conn: Connection, ids: Sequence[int]) -> int:
-    """Queue these events again, whatever became of them; how many there were."""
-    return _set(conn, ids, state="received", available_at=leases.now(), done_at=None, attempts=0)
+    """Queue these events again, whatever became of them; how many still had their bytes."""
+    return _set(conn, ids, inbox.c.expired_at.is_(None), **_QUEUED, available_at=leases.now())
 
 
 def skip(conn: Connection, ids: Sequence[int]) -> int:
     """Leave these pending or quarantined events aside; how many there were."""
-    still = inbox.c.state.in_(("received", "retry", "quarantined"))
-    return _set(conn, ids, still, state="skipped", done_at=leases.now())
+    return _set(conn, ids, inbox.c.state.in_(OPEN), state="skipped", done_at=leases.now())
 
 
-def page(
-    conn: Connection,
-    *,
-    connection: str | None = None,
-    state: str | None = None,
-    before: int | None = None,
-    limit: int = 50,
-) -> list[dict[str, Any]]:
-    """Events newest first, without their bodies."""
-    query = select(*(c for c in inbox.c if c.name not in ("body", "headers")))
-    if connection:
-        query = query.where(inbox.c.connection == connection)
-    if state:
-        query = query.where(inbox.c.state == state)
-    if before:
-        query = query.where(inbox.c.id < before)
-    rows = conn.execute(query.order_by(inbox.c.id.desc()).limit(limit))
-    return [dict(row) for row in rows.mappings()]
+def expire(conn: Connection, connection: str, before: datetime, limit: int) -> int:
+    """Drop headers and bytes of events that were over before; how many. Their receipts remain."""
+    i = inbox.c
+    over = inbox_over, i.connection == connection, i.expired_at.is_(None), i.done_at < before
+    query = select(i.id).where(*over).order_by(i.expired_at, i.done_at)  # as the index is
+    ids = conn.execute(query.limit(limit)).scalars().all()
+    return _set(conn, ids, *over, headers="{}", body=b"", expired_at=leases.now())
 
 
-def get(conn: Connection, id_: int) -> dict[str, Any] | None:
-    """One event with headers and body."""
-    row = conn.execute(select(inbox).where(inbox.c.id == id_)).mappings().first()
-    return dict(row) if row else None
+def forget(
+    conn: Connection, connection: str, before: datetime, expired_before: datetime, limit: int
+) -> int:
+    """Drop receipts of what was over before; how many. A repetition is news from then on.
+
+    Args:
+        expired_before: when those were due at the latest; by this they are found.
+    """
+    i = inbox.c
+    over = inbox_over, i.connection == connection, i.expired_at < expired_before
+    query = select(i.id).where(*over, i.done_at < before).order_by(i.expired_at).limit(limit)
+    ids = conn.execute(query).scalars().all()
+    gone = delete(inbox).where(i.id.in_(sorted(ids)), *over)
+    return conn.execute(gone).rowcount
 
 
 def counts(conn: Connection) -> dict[tuple[str, str], int]:
@@ -202,10 +220,3 @@ def _set(conn: Connection, ids: Sequence[int], *where: ColumnElement[bool], **va
         return 0
     chosen = and_(inbox.c.id.in_(sorted(ids)), *where)
     return conn.execute(update(inbox).where(chosen).values(**values)).rowcount
-
-
-def _scrubbed(headers: Mapping[str, str]) -> dict[str, str]:
-    return {
-        name: "***" if name in _SECRET_HEADERS or "signature" in name or "token" in name else value
-        for name, value in headers.items()
-    }

@@ -14,7 +14,7 @@ from hub.store import bulk, leases
 from hub.store.schema import STOPPED, connection, job
 
 OPEN, DONE, FAILED, CANCELLED = "open", "done", "failed", "cancelled"
-AT_HOME = ("align", "react", "remap")
+AT_HOME = ("align", "react", "remap", "rerun")
 """Kinds that ask no vendor for anything, so they go on whatever state a connection is in."""
 
 
@@ -23,7 +23,7 @@ class Job:
     """One piece of long work.
 
     Attributes:
-        kind: resync, reconcile, align or remap.
+        kind: resync, reconcile, align, react, remap or rerun.
         argument: what exactly is to be done.
         cursor: where the next slice goes on; None = at the beginning.
         done, total: rows so far, and in all where that is known.

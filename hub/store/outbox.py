@@ -8,15 +8,18 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, and_, exists, func, select, update
+from sqlalchemy import Connection, and_, case, exists, func, select, true, update
 from sqlalchemy.sql import ColumnElement
 
+from hub.models import BY_HAND
 from hub.rules.decide import Intent
 from hub.store import bulk, leases
 from hub.store.schema import (
     attempt,
     binding,
     delivery,
+    link,
+    outbox_by_hand,
     outbox_open,
     outbox_pending,
     outbox_waiting,
@@ -25,8 +28,14 @@ from hub.store.schema import (
 STUCK = ("unknown", "looping")
 """States in which a delivery waits for a person, and later ones of its record behind it."""
 
+CREATING = ("create", "tried")
+"""What is noted of a creation that may have been done already."""
+
 SOON = 4
 """A write that failed more often may fail for a day: nobody waits for its outcome."""
+
+LATELY = timedelta(days=1)
+"""How long what a person had written is told of once it is over."""
 
 LOOP_WRITES = 10
 LOOP_WINDOW = timedelta(minutes=10)
@@ -52,6 +61,13 @@ class Delivery:
     state: str = "queued"
     sync: str | None = None
     under_way: str | None = None
+    cause_ref: str | None = None
+
+    @property
+    def origin(self) -> str:
+        """Whose customer the copy belongs to: what it is a copy of, or whom a person meant."""
+        is_by_hand = self.subject.startswith(f"{BY_HAND}/")
+        return self.cause_ref or self.subject if is_by_hand else self.subject
 
 
 def enqueue(conn: Connection, intents: Sequence[Intent]) -> None:
@@ -77,6 +93,96 @@ def enqueue(conn: Connection, intents: Sequence[Intent]) -> None:
     ]
     leases.ensure_lanes(conn, [leases.lane_name("out", i.connection, i.subject) for i in intents])
     bulk.insert_new(conn, delivery, rows)
+
+
+def id_of(conn: Connection, key: str) -> int | None:
+    """The delivery of an intent, by its key."""
+    return conn.execute(select(delivery.c.id).where(delivery.c.key == key)).scalar()
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a person had written for a customer, and what became of it.
+
+    Attributes:
+        subject: of the request or message; text: its words.
+        copy_ref: the record it became.
+    """
+
+    id: int
+    verb: str
+    actor: str
+    connection: str
+    stream: str
+    subject: str
+    text: str
+    state: str
+    copy_ref: str | None
+    hint: str
+    created_at: datetime
+    done_at: datetime | None
+
+
+def made_by_hand(conn: Connection, customer_id: str, limit: int = 20) -> list[Made]:
+    """What people had written for a customer lately, or is not over; the newest first."""
+    d = delivery.c
+    query = (
+        select(delivery)
+        .join(link, link.c.ref == d.cause_ref)
+        .where(link.c.customer_id == customer_id, *_lately_by_hand())
+        .order_by(d.id.desc())
+        .limit(limit)
+    )
+    return [_made(row) for row in conn.execute(query)]
+
+
+def hand_states(conn: Connection, customer_ids: Sequence[str]) -> list[tuple[str, int, str]]:
+    """(customer, delivery, state) of what ``made_by_hand`` tells of these customers."""
+    d = delivery.c
+    query = (
+        select(link.c.customer_id, d.id, d.state)
+        .join(link, link.c.ref == d.cause_ref)
+        .where(bulk.among(link.c.customer_id, customer_ids), *_lately_by_hand())
+        .order_by(d.id)
+    )
+    return [(row.customer_id, row.id, row.state) for row in conn.execute(query)]
+
+
+def _lately_by_hand() -> tuple[ColumnElement[bool], ...]:
+    lately = delivery.c.created_at > leases.now() - LATELY
+    return outbox_by_hand, lately | outbox_open()
+
+
+def _made(row: Any) -> Made:
+    fields, cause = orjson.loads(row.fields), orjson.loads(row.cause)
+    copy = f"{row.connection}/{row.stream}/{row.external_id}" if row.external_id else None
+    return Made(
+        id=row.id,
+        verb=cause.get("verb", ""),
+        actor=cause.get("actor", ""),
+        connection=row.connection,
+        stream=row.stream,
+        subject=fields.get("subject") or "",
+        text=fields.get("description") or fields.get("text") or "",
+        state=row.state,
+        copy_ref=copy,
+        hint=row.hint if row.state in ("dead", *STUCK) else "",
+        created_at=row.created_at,
+        done_at=row.done_at,
+    )
+
+
+def queued_since(conn: Connection, subjects: Iterable[str], at: datetime) -> list[int]:
+    """Deliveries about these records that wait and were queued at an instant or later."""
+    found: list[int] = []
+    for chunk in bulk.chunks(subjects):
+        query = select(delivery.c.id).where(
+            bulk.among(delivery.c.subject, chunk),
+            outbox_open(),  # names the index
+            delivery.c.created_at >= at,
+        )
+        found += conn.execute(query).scalars()
+    return sorted(found)
 
 
 def due(conn: Connection, lane: str, limit: int) -> list[Delivery]:
@@ -108,6 +214,7 @@ def due(conn: Connection, lane: str, limit: int) -> list[Delivery]:
             delivery.c.state,
             delivery.c.sync,
             delivery.c.under_way,
+            delivery.c.cause_ref,
         )
         .where(delivery.c.lane == lane, outbox_pending, delivery.c.available_at <= now)
         .where(~blocked)
@@ -188,15 +295,19 @@ def fail(
     took_ms: int,
     *,
     retry_after_s: float = 0.0,
-    maybe_written: bool = False,
+    leaves: str | None = None,
 ) -> None:
     """It was not written: ``retry`` later, or ``dead`` or ``unknown`` until a person looks.
 
     Args:
-        maybe_written: nobody knows; what appears at the vendor meanwhile may be our own copy.
+        leaves: what may be there all the same: ``written`` when nobody knows, ``tried`` when a
+            creation was most likely not done. What appears at the vendor meanwhile may be our copy.
     """
     hint = getattr(exc, "hint", "")
-    values: dict[str, Any] = {} if maybe_written else {"under_way": None}
+    values: dict[str, Any] = {} if leaves == "written" else {"under_way": None}
+    if leaves == "tried":
+        began = delivery.c.under_way.in_(CREATING)
+        values = {"under_way": case((began, "tried"), else_=None)}
     _set(
         conn,
         [item.id],
@@ -285,7 +396,7 @@ def creating(conn: Connection, places: Iterable[Sequence[str]]) -> dict[str, lis
     for connection, stream in sorted({(place[0], place[1]) for place in places}):
         query = select(delivery.c.state, delivery.c.attempts, delivery.c.fields).where(
             delivery.c.under_way.is_not(None),
-            delivery.c.under_way == "create",
+            delivery.c.under_way.in_(CREATING),
             delivery.c.connection == connection,
             delivery.c.stream == stream,
         )
@@ -306,6 +417,27 @@ def awaited(conn: Connection, item: Delivery, names: Sequence[str]) -> str | Non
             outbox_open(),  # names the index
             outbox_pending | (delivery.c.state == "unknown"),
             ~delivery.c.subject.startswith(f"{item.connection}/", autoescape=True),
+        )
+        if found := conn.execute(query.limit(1)).scalar():
+            return str(found)
+    return None
+
+
+def being_made(conn: Connection, item: Delivery, names: Sequence[str]) -> str | None:
+    """One of these records of which another delivery may be making the same copy now.
+
+    Of two that have both tried, each waits only while the other is at it.
+    """
+    in_the_way = delivery.c.state == "sending" if item.under_way else true()
+    for chunk in bulk.chunks(names):
+        query = select(delivery.c.subject).where(
+            bulk.among(delivery.c.subject, chunk),
+            delivery.c.under_way.is_not(None),  # names the index
+            delivery.c.under_way.in_(CREATING),
+            delivery.c.connection == item.connection,
+            delivery.c.stream == item.stream,
+            delivery.c.id != item.id,
+            in_the_way,
         )
         if found := conn.execute(query.limit(1)).scalar():
             return str(found)
@@ -341,12 +473,21 @@ def waiting_behind(conn: Connection, item: Delivery) -> int:
     return len(conn.execute(later.limit(BACKLOG_MAX + 1)).all())
 
 
-def close_moot(conn: Connection, sync: str, streams: Mapping[str, Collection[str]]) -> None:
-    """End writes that gave up making a copy of these records where there is one by now.
+def close_moot(
+    conn: Connection, sync: str, streams: Mapping[str, Collection[str]], gone: Collection[str]
+) -> None:
+    """End writes that gave up making a copy where there is one by now, or writing to a deleted one.
 
     Args:
         streams: of each record, the connection/stream in which the thing has a copy.
+        gone: those of the records that were deleted.
     """
+
+    def is_moot(row: Any) -> bool:
+        place = f"{row.connection}/{row.stream}"
+        is_update = row.subject.startswith(f"{place}/")
+        return row.subject in gone if is_update else place in streams[row.subject]
+
     for chunk in bulk.chunks(streams):
         query = select(delivery.c.id, delivery.c.subject, delivery.c.connection, delivery.c.stream)
         gave_up = query.where(
@@ -355,12 +496,7 @@ def close_moot(conn: Connection, sync: str, streams: Mapping[str, Collection[str
             delivery.c.state == "dead",
             delivery.c.sync == sync,
         )
-        moot = [
-            row.id
-            for row in conn.execute(gave_up)
-            if not row.subject.startswith(f"{row.connection}/{row.stream}/")
-            and f"{row.connection}/{row.stream}" in streams[row.subject]
-        ]
+        moot = [row.id for row in conn.execute(gave_up) if is_moot(row)]
         if moot:
             _set(conn, moot, state="skipped", done_at=leases.now(), under_way=None)
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from operator import itemgetter
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, delete, select, text
+from sqlalchemy import Connection, delete, text
 
 from hub.models import KINDS, PARTY_KINDS, Record
 from hub.models.normalise import search_keys
-from hub.profiles.build import SHOWN, Document, Held
+from hub.profiles.build import SHOWN, Document, Held, Material
 from hub.profiles.document import Source
-from hub.store import bulk
+from hub.store import bulk, earlier, news, pins, tallies
 from hub.store.schema import from_us, profile
 
 FACT_KINDS = tuple(kind for kind in KINDS if kind not in PARTY_KINDS)
@@ -77,15 +77,25 @@ _MEMBERS = {
 }
 
 
-def material(conn: Connection, ids: Iterable[str]) -> dict[str, list[Held]]:
-    """What the profiles of these customers are built from, by customer."""
+def material(conn: Connection, ids: Iterable[str], since: int) -> dict[str, Material]:
+    """What the profiles of these customers are built from, by customer.
+
+    Args:
+        since: the first day whose sums are told by themselves.
+    """
     wanted = sorted(set(ids))
+    if not wanted:
+        return {}
     found: dict[str, dict[str, Held]] = {id_: {} for id_ in wanted}
     for query in (_MEMBERS, _OPEN, _NEWEST):
         for row in _rows(conn, query, wanted):
             if row.ref not in found[row.customer_id]:
                 found[row.customer_id][row.ref] = _held(row)
-    return {id_: list(held.values()) for id_, held in found.items()}
+    sums, pinned = tallies.of_customers(conn, wanted, since), pins.of_customers(conn, wanted)
+    return {
+        id_: Material(list(held.values()), sums[id_], pinned.get(id_, ()))
+        for id_, held in found.items()
+    }
 
 
 def _rows(conn: Connection, query: dict[str, str], ids: Sequence[str]) -> Any:
@@ -112,21 +122,50 @@ def held(record: Record, mapping_version: str, seen_at: datetime) -> Held:
     return Held(record, source)
 
 
-def save(conn: Connection, documents: Sequence[Document], gone: Iterable[str]) -> None:
-    """Store the built documents; customers without records lose theirs."""
+def save(
+    conn: Connection,
+    documents: Sequence[Document],
+    gone: Collection[str],
+    *,
+    new: Collection[str] = (),
+    cause: str = "",
+    told: bool = True,
+    loading: bool = False,
+) -> None:
+    """Store the built documents that say something new; customers without records lose theirs.
+
+    What is replaced is kept for a while: see ``earlier``.
+
+    Args:
+        new: customers who had no profile.
+        cause: the connection whose records led to it.
+        told: whether subscribers hear of it.
+        loading: a first load is under way.
+    """
+    before = earlier.stored(conn, ({p["id"] for p in documents} | {*gone}).difference(new))
     rows = [
-        {
-            "customer_id": p["id"],
-            "name": p["name"]["value"] if "name" in p else "",
-            "search": _search(p),
-            "document": orjson.dumps(p, option=orjson.OPT_UTC_Z).decode(),
-            "built_at": p["built_at"],
-        }
+        row
         for p in sorted(documents, key=itemgetter("id"))
+        if (row := _row(p))
+        and (p["id"] not in before or before[p["id"]].differs_from(row["document"]))
     ]
+    made = {row["customer_id"]: row["document"] for row in rows} if told else {}
+    texts = {id_: one.document for id_, one in before.items()}
+    news.of_profiles(conn, made, gone, cause, texts)
+    earlier.keep(conn, before, [*(row["customer_id"] for row in rows), *gone], loading=loading)
     bulk.upsert(conn, profile, rows)
     for chunk in bulk.chunks(gone):
         conn.execute(delete(profile).where(bulk.among(profile.c.customer_id, chunk)))
+
+
+def _row(p: Document) -> dict[str, Any]:
+    return {
+        "customer_id": p["id"],
+        "name": p["name"]["value"] if "name" in p else "",
+        "search": _search(p),
+        "document": orjson.dumps(p, option=orjson.OPT_UTC_Z).decode(),
+        "built_at": p["built_at"],
+    }
 
 
 def _search(p: Document) -> str:
@@ -134,18 +173,7 @@ def _search(p: Document) -> str:
     return "\n".join(search_keys(name) for name in names)
 
 
-def brief(conn: Connection, ids: Iterable[str]) -> dict[str, dict[str, str]]:
-    """Id, name, first e-mail and first phone of these customers, by id."""
-    found: dict[str, dict[str, str]] = {}
-    for chunk in bulk.chunks(set(ids)):
-        query = select(profile.c.customer_id, profile.c.name, profile.c.document)
-        for row in conn.execute(query.where(bulk.among(profile.c.customer_id, chunk))):
-            contacts = orjson.loads(row.document).get("contacts", [])
-            first = {c["type"]: c["value"] for c in reversed(contacts)}
-            found[row.customer_id] = {
-                "id": row.customer_id,
-                "name": row.name,
-                "email": first.get("email", ""),
-                "phone": first.get("phone", ""),
-            }
-    return found
+def documents(conn: Connection, ids: Iterable[str]) -> dict[str, Document]:
+    """The profiles of these customers as they are stored, by id."""
+    stored = earlier.stored(conn, set(ids))
+    return {id_: orjson.loads(one.document) for id_, one in stored.items()}

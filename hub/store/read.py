@@ -15,7 +15,6 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Connection,
-    Row,
     Select,
     and_,
     case,
@@ -34,6 +33,7 @@ from hub.models import KINDS, Level
 from hub.models.normalise import search_keys
 from hub.profiles.build import Held
 from hub.profiles.document import Source
+from hub.store import bulk
 from hub.store.profiles import FACT_KINDS
 from hub.store.schema import (
     EPOCH,
@@ -58,6 +58,8 @@ Mark = tuple[int | str, ...]
 
 MAX_REDIRECTS = 64  # a chain this long is a fault, and a circle must end
 MAX_FOUND = 100
+NAME_MAX = 100
+"""Of a name that is looked for, so many characters count."""
 REGION = "CN"  # of a connection that does not say
 _BEFORE = "AND occurred_at <= :us AND (occurred_at < :us OR ref > :ref)"  # the first for the index
 _SURENESS = {Level.PROVEN: 0, Level.RECORDED: 1, Level.CLAIMED: 2}
@@ -84,6 +86,34 @@ _TIMELINE = {
             ORDER BY occurred_at DESC, ref LIMIT :limit)
         CROSS JOIN raw ON raw.ref = r.parent
         WHERE l.customer_id = :id ORDER BY r.occurred_at DESC, r.ref LIMIT :limit""",
+}
+
+_RANK = (
+    "CASE i.level "
+    + " ".join(f"WHEN '{k.value}' THEN {n}" for k, n in _SURENESS.items())
+    + (f" ELSE {len(_SURENESS)} END")
+)
+# The surest holders of each key; a number that thousands share is read once and cut at ``most``.
+_FIND_MANY = {
+    "postgresql": f"""
+        SELECT k.key ->> 0, k.key ->> 1, held.customer_id
+        FROM json_array_elements(CAST(:keys AS json)) k(key)
+        CROSS JOIN LATERAL (
+            SELECT l.customer_id, min({_RANK}) AS rank
+            FROM identifier i JOIN link l ON l.ref = i.ref
+            WHERE i.type = k.key ->> 0 AND i.value = k.key ->> 1
+            GROUP BY l.customer_id ORDER BY rank, l.customer_id LIMIT :most) held
+        ORDER BY 1, 2, held.rank, held.customer_id""",
+    "sqlite": f"""
+        SELECT type, value, customer_id FROM (
+            SELECT i.type, i.value, l.customer_id, row_number() OVER (
+                PARTITION BY i.type, i.value ORDER BY min({_RANK}), l.customer_id) AS place
+            FROM json_each(:keys) k
+            CROSS JOIN identifier i ON i.type = json_extract(k.value, '$[0]')
+                AND i.value = json_extract(k.value, '$[1]')
+            CROSS JOIN link l ON l.ref = i.ref
+            GROUP BY i.type, i.value, l.customer_id)
+        WHERE place <= :most ORDER BY type, value, place""",
 }
 
 
@@ -121,6 +151,8 @@ class Decision(NamedTuple):
     evidence: str
     actor: str
     at: datetime
+    why: str
+    weights: str
 
 
 class Party(NamedTuple):
@@ -202,6 +234,30 @@ def profile_json(conn: Connection, customer_id: str) -> Found | None:
     return Found(*found) if found else None
 
 
+def profiles_json(conn: Connection, ids: Iterable[str]) -> dict[str, Found]:
+    """The profiles many ids, old or current, lead to, by the id that was asked for."""
+    wanted = list(ids)
+    hops = _all_hops(wanted)
+    onward = select(hops.c.asked, profile.c.customer_id, profile.c.document).join(
+        profile, profile.c.customer_id == hops.c.id
+    )
+    rows = conn.execute(onward) if wanted else ()
+    return {row.asked: Found(row.customer_id, row.document) for row in rows}
+
+
+def find_many(
+    conn: Connection, keys: Iterable[tuple[str, str]], most: int
+) -> dict[tuple[str, str], list[str]]:
+    """As ``find``, for many identifiers at once: at most so many customers for each."""
+    wanted = sorted(set(keys))
+    found: dict[tuple[str, str], list[str]] = {key: [] for key in wanted}
+    values = {"keys": orjson.dumps(wanted).decode(), "most": most}
+    rows = conn.execute(text(_FIND_MANY[conn.dialect.name]), values) if wanted else ()
+    for type_, value, customer_id in rows:
+        found[type_, value].append(customer_id)
+    return found
+
+
 def find(conn: Connection, type_: str, value: str, *others: str) -> list[str]:
     """The customers who carry an identifier, the surest first, at most ``MAX_FOUND``.
 
@@ -227,18 +283,19 @@ def holders(
     held = _held(type_, values)
     mark = (held.c.rank, held.c.customer_id)
     known = profile.c.customer_id == held.c.customer_id
-    query = select(held.c.customer_id, *mark).join(profile, known).order_by(*mark)
+    query = select(held.c.customer_id).join(profile, known)
     if after is not None:
         query = query.where(tuple_(*mark) > _same(mark, after))
-    return _page(conn, query, limit)
+    return _page(conn, query, mark, limit)
 
 
 def search(conn: Connection, name: str, limit: int = 20, after: Mark | None = None) -> Page[Listed]:
     """Customers with a name that holds every word of ``name``, in 汉字 or pinyin.
 
-    Names that begin with it come first, then the newest-built customers.
+    Names that begin with it come first, then the newest-built customers. What is beyond
+    ``NAME_MAX`` does not count: a question of a thousand words is none a database takes.
     """
-    spellings = [spelling.split() for spelling in _spellings(name)]
+    spellings = [spelling.split() for spelling in _spellings(name[:NAME_MAX])]
     if not spellings:
         return Page([], None)
     begins = or_(*(_begins(words[0]) for words in spellings))
@@ -313,6 +370,13 @@ def regions(conn: Connection) -> list[str]:
     return list(dict.fromkeys(orjson.loads(c).get("region", REGION) for c in configs)) or [REGION]
 
 
+def frame_origins(conn: Connection, name: str) -> list[str]:
+    """Who may frame a card that is opened for this connection's desk."""
+    known = select(connection.c.config).where(connection.c.name == name)
+    config = conn.execute(known).scalar()
+    return list(orjson.loads(config).get("frame_origins", [])) if config else []
+
+
 def backlog(conn: Connection) -> Backlog:
     """What waits or has given up; what is done is not counted, for it only grows."""
     waiting = {"received": 0, "retry": 0}
@@ -344,6 +408,18 @@ def _hops(customer_id: str) -> Any:
     return hops.union_all(onward)
 
 
+def _all_hops(ids: list[str]) -> Any:
+    """As ``_hops`` from each of these ids; merged customers have no profile, so the last has it."""
+    start = select(customer.c.id.label("asked"), customer.c.id, literal(0).label("depth"))
+    hops = start.where(bulk.among(customer.c.id, ids)).cte("hops", recursive=True)
+    onward = (
+        select(hops.c.asked, customer.c.merged_into, hops.c.depth + 1)
+        .join(hops, customer.c.id == hops.c.id)
+        .where(customer.c.merged_into.is_not(None), hops.c.depth < MAX_REDIRECTS)
+    )
+    return hops.union_all(onward)
+
+
 def _held(type_: str, values: Iterable[str]) -> Any:
     """Who carries an identifier, each once, with the sureness of the surest record."""
     rank = case(_SURENESS, value=identifier.c.level, else_=len(_SURENESS))
@@ -364,10 +440,10 @@ def _newest_first(
     *,
     where: ColumnElement[bool],
 ) -> Page[Listed]:
-    query = select(profile.c.customer_id, *mark).where(where)
+    query = select(profile.c.customer_id).where(where)
     if after is not None:
         query = query.where(tuple_(*mark) < _same(mark, after))
-    return _page(conn, query.order_by(*(column.desc() for column in mark)), limit)
+    return _page(conn, query, mark, limit, newest_first=True)
 
 
 def _same(columns: Iterable[ColumnElement[Any]], values: Mark) -> Any:
@@ -375,18 +451,33 @@ def _same(columns: Iterable[ColumnElement[Any]], values: Mark) -> Any:
     return tuple_(*(literal(value, column.type) for column, value in pairs))
 
 
-def _page(conn: Connection, query: Select[Any], limit: int) -> Page[Listed]:
-    """The first ``limit`` customers of a query for ids and marks.
+def _page(
+    conn: Connection,
+    query: Select[Any],
+    mark: tuple[ColumnElement[Any], ...],
+    limit: int,
+    *,
+    newest_first: bool = False,
+) -> Page[Listed]:
+    """The first ``limit`` customers of a query for ids, in order of their marks.
 
     Documents are fetched for these alone: they are long, and a search must not read them all.
     """
-    rows: list[Row[Any]] = list(conn.execute(query.limit(limit + 1)))
-    p = profile.c
-    wanted = p.customer_id.in_([row[0] for row in rows[:limit]])
-    found = conn.execute(select(p.customer_id, p.document, p.built_at).where(wanted))
-    listed = {row.customer_id: Listed(*row) for row in found}
-    more: Mark | None = tuple(rows[limit - 1][1:]) if len(rows) > limit else None
-    return Page([listed[row[0]] for row in rows[:limit] if row[0] in listed], more)
+    marks = [column.label(f"mark_{n}") for n, column in enumerate(mark)]
+    first = query.add_columns(*marks).order_by(*_in_order(marks, newest_first=newest_first))
+    chosen, p = first.limit(limit + 1).subquery("chosen"), profile.c
+    places = [chosen.c[label.name] for label in marks]
+    shown = select(p.customer_id, p.document, p.built_at, *places)
+    shown = shown.join(chosen, chosen.c.customer_id == p.customer_id)
+    rows = list(conn.execute(shown.order_by(*_in_order(places, newest_first=newest_first))))
+    more: Mark | None = tuple(rows[limit - 1][3:]) if len(rows) > limit else None
+    return Page([Listed(*row[:3]) for row in rows[:limit]], more)
+
+
+def _in_order(
+    columns: Iterable[ColumnElement[Any]], *, newest_first: bool
+) -> list[ColumnElement[Any]]:
+    return [column.desc() if newest_first else column.asc() for column in columns]
 
 
 def _event(row: Any) -> Held:
@@ -431,7 +522,7 @@ def _decisions(conn: Connection, customer_id: str) -> list[Decision]:
         select(d.id).where(d.other_id == customer_id),
     ).subquery()
     columns = (d.id, d.verb, d.customer_id, d.other_id, d.a, d.b, d.evidence, d.actor, d.at)
-    query = select(*columns).where(d.id.in_(select(ids.c.id))).order_by(d.id)
+    query = select(*columns, d.why, d.weights).where(d.id.in_(select(ids.c.id))).order_by(d.id)
     return [Decision(*row) for row in conn.execute(query)]
 
 

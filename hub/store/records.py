@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import blake2b
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import orjson
@@ -18,7 +19,8 @@ from sqlalchemy import Connection, bindparam, delete, exists, func, select, upda
 from sqlalchemy.sql import ColumnElement
 
 from hub.models import KINDS, OPEN_STATUSES, PARTY_KINDS, Record, Ticket
-from hub.store import bulk, leases
+from hub.profiles.tally import MEASURES
+from hub.store import bulk, leases, tallies
 from hub.store.schema import EPOCH, history, mapping, raw, record, ref, seen
 
 HOPS_MAX = 6
@@ -103,6 +105,7 @@ class Saved:
         cuts: what each of the records was cut from.
         new: those of them that were never held before.
         owning: party records that some fact among the touched belongs to.
+        lost: records that are gone, and the kind of each.
     """
 
     records: Mapping[str, Record]
@@ -112,6 +115,7 @@ class Saved:
     cuts: Mapping[str, Cut] = field(default_factory=dict)
     new: frozenset[str] = frozenset()
     owning: frozenset[str] = frozenset()
+    lost: Mapping[str, str] = field(default_factory=dict)
 
 
 def known(conn: Connection, refs: Iterable[str], *, lock: bool = False) -> dict[str, Known]:
@@ -199,6 +203,14 @@ def _otherwise(connection: str, stream: str, version: str) -> tuple[ColumnElemen
     return (*_of_stream(connection, stream), raw.c.deleted_at.is_(None), ~current)
 
 
+def earlier(conn: Connection, name: str, limit: int = 20) -> list[bytes]:
+    """Payloads of one record that newer ones replaced, newest first."""
+    own = select(record.c.parent).where(record.c.ref == name).scalar_subquery()
+    query = select(history.c.payload).where(history.c.ref == own).order_by(history.c.id.desc())
+    unpack = zstandard.ZstdDecompressor().decompress
+    return [unpack(payload) for payload in conn.execute(query.limit(limit)).scalars()]
+
+
 def drop_history(conn: Connection, before: datetime, limit: int = 10_000) -> int:
     """Forget copies replaced before an instant, the oldest first; how many went."""
     # Ids rise with time: look no further than the first copy that is young enough.
@@ -223,10 +235,18 @@ def save(conn: Connection, cuts: Sequence[Cut], gone: Sequence[str] = ()) -> Sav
     lost = [name for name, row in old.items() if name not in records and row["deleted_at"] is None]
     arrived = [name for name in records if name not in old or old[name]["deleted_at"] is not None]
     new = _unknown(conn, records.keys() - old.keys())
+    sums = tallies.Changes()
+    elsewhere = _held(conn, records.keys() - old.keys() - new)
+    for row in (*old.values(), *elsewhere.values()):
+        if row["deleted_at"] is None and row["kind"] in MEASURES:
+            sums.add(row["party"], _record(row), -1)
     now_of = _write(conn, cut_of, old, new)
+    for name, r in records.items():
+        sums.add(now_of[name][0], r)
     _close(conn, lost)
     now_of |= {name: (old[name]["party"], old[name]["parent"]) for name in lost}
-    touched, owning = _settle_parties(conn, now_of, [*arrived, *lost])
+    touched, owning = _settle_parties(conn, now_of, [*arrived, *lost], sums, records)
+    sums.save(conn)
     parties = {name for name, r in records.items() if r.kind in PARTY_KINDS}
     parties |= {name for name in lost if old[name]["kind"] in PARTY_KINDS}
     return Saved(
@@ -237,6 +257,7 @@ def save(conn: Connection, cuts: Sequence[Cut], gone: Sequence[str] = ()) -> Sav
         cuts={name: cut for name, (_, cut) in cut_of.items()},
         new=new,
         owning=frozenset(owning),
+        lost={name: old[name]["kind"] for name in lost},
     )
 
 
@@ -245,12 +266,16 @@ def together(waves: Sequence[Saved]) -> Saved:
     records: dict[str, Record] = {}
     before: dict[str, Payload] = {}
     cuts: dict[str, Cut] = {}
+    lost: dict[str, str] = {}
     for wave in waves:
         for name in wave.parties - wave.records.keys():  # gone
             records.pop(name, None)
         records.update(wave.records)
         before = {**wave.before, **before}
         cuts.update(wave.cuts)
+        lost = {name: kind for name, kind in lost.items() if name not in wave.records} | {
+            **wave.lost
+        }
     return Saved(
         records=records,
         before=before,
@@ -259,17 +284,36 @@ def together(waves: Sequence[Saved]) -> Saved:
         cuts=cuts,
         new=frozenset().union(*(wave.new for wave in waves)),
         owning=frozenset().union(*(wave.owning for wave in waves)),
+        lost=lost,
     )
 
 
 def _old(conn: Connection, parents: Iterable[str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
+    for chunk in bulk.chunks(parents):
+        found.update(_locked(conn, record.c.parent, chunk))
+    return found
+
+
+def _held(conn: Connection, names: Iterable[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for chunk in bulk.chunks(sorted(names)):
+        found.update(_locked(conn, record.c.ref, chunk))
+    return found
+
+
+def _locked(conn: Connection, column: ColumnElement[Any], values: list[str]) -> dict[str, Any]:
+    """Records as they are stored, and will be until we change them: what is taken from the sums
+    of a party must be what was added to them.
+    """  # noqa: D205 - one sentence
     c = record.c
     columns = (c.ref, c.kind, c.document, c.party, c.parent, c.deleted_at)
-    for chunk in bulk.chunks(parents):
-        rows = conn.execute(select(*columns).where(bulk.among(c.parent, chunk)))
-        found.update({row["ref"]: row for row in rows.mappings()})
-    return found
+    chosen = select(*columns).where(bulk.among(column, values)).order_by(c.ref)
+    return {row["ref"]: row for row in conn.execute(chosen.with_for_update()).mappings()}
+
+
+def _record(row: Any) -> Record:
+    return KINDS[row["kind"]].model_validate_json(row["document"])
 
 
 def _unknown(conn: Connection, names: Collection[str]) -> frozenset[str]:
@@ -339,13 +383,19 @@ def _close(conn: Connection, names: Sequence[str]) -> None:
 
 
 def _settle_parties(
-    conn: Connection, now_of: Mapping[str, Place], arrived: Iterable[str]
+    conn: Connection,
+    now_of: Mapping[str, Place],
+    arrived: Iterable[str],
+    sums: tallies.Changes,
+    at_hand: Mapping[str, Record] = MappingProxyType({}),
 ) -> tuple[set[str], set[str]]:
     """Hand parties on along references until nothing moves.
 
     Args:
         now_of: the party of each record written or closed, and its raw row.
         arrived: those of them that others may have been waiting for, or may now lack.
+        sums: told of what moves.
+        at_hand: records that this transaction wrote.
 
     Returns:
         The parties some of whose facts changed, and those that own some of these facts.
@@ -363,10 +413,26 @@ def _settle_parties(
             break
         touched |= {p for n, new in moved.items() for p in (now_of[n][0], new) if p}
         owning |= {new for new in moved.values() if new}
+        _sum_moved(conn, sums, moved, now_of, at_hand)
         _move(conn, moved)
         _note_seen(conn, {n: (new, now_of[n][1]) for n, new in moved.items()})
         dirty = _referrers(conn, moved)
     return touched, owning
+
+
+def _sum_moved(
+    conn: Connection,
+    sums: tallies.Changes,
+    moved: Mapping[str, str | None],
+    now_of: Mapping[str, Place],
+    at_hand: Mapping[str, Record],
+) -> None:
+    others = _held(conn, moved.keys() - at_hand.keys())
+    for name, new in moved.items():
+        if name in at_hand:
+            sums.move(now_of[name][0], new, at_hand[name])
+        elif name in others and others[name]["deleted_at"] is None:
+            sums.move(others[name]["party"], new, _record(others[name]))
 
 
 def unsettled(conn: Connection, names: Iterable[str] | None = None, limit: int = 1000) -> list[str]:
@@ -395,7 +461,10 @@ def unsettled(conn: Connection, names: Iterable[str] | None = None, limit: int =
 
 def settle(conn: Connection, names: Sequence[str]) -> set[str]:
     """Find the party of these records anew; the parties whose facts changed."""
-    return _settle_parties(conn, _parties(conn, names), [])[0]
+    sums = tallies.Changes()
+    touched, _ = _settle_parties(conn, _parties(conn, names), [], sums)
+    sums.save(conn)
+    return touched
 
 
 def _parties(conn: Connection, names: Iterable[str]) -> dict[str, Place]:

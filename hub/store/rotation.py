@@ -12,7 +12,7 @@ from sqlalchemy import Column, Connection, select, update
 from hub.errors import ConfigError
 from hub.store.crypto import Vault, key_id
 from hub.store.db import Database
-from hub.store.schema import connection, credential
+from hub.store.schema import connection, credential, subscription
 
 BATCH_MAX = 100
 
@@ -29,6 +29,7 @@ class _Place:
 _PLACES = (
     _Place(connection.c.name, connection.c.secrets, "connection"),
     _Place(credential.c.connection, credential.c.sealed, "credential"),
+    _Place(subscription.c.name, subscription.c.secrets, "subscription"),
 )
 
 

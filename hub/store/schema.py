@@ -15,6 +15,7 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Dialect,
+    Float,
     ForeignKey,
     FromClause,
     Index,
@@ -26,6 +27,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    func,
     literal_column,
     text,
 )
@@ -92,6 +94,7 @@ connection = Table(
         "config", Text, nullable=False, comment="JSON without secrets; env:NAME stays as written"
     ),
     Column("secrets", LargeBinary, comment="AES-256-GCM over JSON"),
+    Column("learned", Text, nullable=False, server_default="{}", comment="JSON: of its sender"),
     Column("state", Text, nullable=False, server_default="new"),
     Column("reason", Text, nullable=False, server_default="", comment="why it is in this state"),
     Column("managed_by", Text, nullable=False, server_default="file"),
@@ -115,6 +118,16 @@ checkpoint = Table(
     Index("ix_checkpoint_due_at", "due_at"),
 )
 
+listener = Table(
+    "listener",
+    metadata,
+    Column("connection", Key, primary_key=True),
+    Column("cursor", Text, comment="the adapter's; null where the vendor keeps our place"),
+    Column("events", BigInteger, nullable=False, server_default="0", comment="ever received"),
+    Column("heard_at", Instant, comment="when its line last stood"),
+    Column("received_at", Instant, comment="when something last came"),
+)
+
 lease = Table(
     "lease",
     metadata,
@@ -127,12 +140,15 @@ lease = Table(
 )
 
 _INBOX_PENDING = text("state IN ('received', 'retry')")
+_INBOX_ASIDE = text("state IN ('quarantined', 'skipped')")
+_INBOX_OVER = text("state IN ('done', 'skipped')")
 inbox = Table(
     "inbox",
     metadata,
     _serial(),
     Column("connection", Text, nullable=False),
     Column("event_id", Text, nullable=False),
+    Column("type", Text, nullable=False, server_default="", comment="the vendor's word"),
     Column("order_key", Key),
     Column("lane", Key, nullable=False),
     Column("state", Text, nullable=False, comment="received, retry, done, quarantined, skipped"),
@@ -142,7 +158,9 @@ inbox = Table(
     Column("done_at", Instant),
     Column("headers", Text, nullable=False, comment="JSON, scrubbed"),
     Column("body", LargeBinary, nullable=False),
+    Column("expired_at", Instant, comment="headers and body were dropped; the receipt remains"),
     Column("error", Text, nullable=False, server_default=""),
+    Column("hint", Text, nullable=False, server_default=""),
     UniqueConstraint("connection", "event_id"),
     Index(
         "ix_inbox_due",
@@ -151,7 +169,55 @@ inbox = Table(
         sqlite_where=_INBOX_PENDING,
         postgresql_where=_INBOX_PENDING,
     ),
-    Index("ix_inbox_connection_id", "connection", "id"),
+    # How people look for events: by time, by connection, by record, by what stands still.
+    Index("ix_inbox_received_at", "received_at"),
+    Index("ix_inbox_connection_received_at", "connection", "received_at"),
+    Index(
+        "ix_inbox_order_key",
+        "connection",
+        "order_key",
+        sqlite_where=text("order_key IS NOT NULL"),
+        postgresql_where=text("order_key IS NOT NULL"),
+    ),
+    Index(
+        "ix_inbox_aside",
+        "state",
+        "received_at",
+        sqlite_where=_INBOX_ASIDE,
+        postgresql_where=_INBOX_ASIDE,
+    ),
+    # Whose bytes are to go next, and then whose receipts.
+    Index(
+        "ix_inbox_over",
+        "connection",
+        "expired_at",
+        "done_at",
+        sqlite_where=_INBOX_OVER,
+        postgresql_where=_INBOX_OVER,
+    ),
+)
+
+refusal = Table(
+    "refusal",
+    metadata,
+    _serial(),
+    Column("connection", Key, nullable=False, comment="or the unknown name somebody asked for"),
+    Column("known", Boolean, nullable=False, comment="there is such a connection"),
+    Column("status", SmallInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("hint", Text, nullable=False),
+    Column("remote", Text, nullable=False),
+    Column("method", Text, nullable=False),
+    Column("path", Text, nullable=False, comment="what may be secret of it is hidden"),
+    Column("headers", Text, nullable=False, comment="JSON, scrubbed"),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("body_sha256", Text, nullable=False, comment="empty when it was not read"),
+    Column("body_start", Text, nullable=False, comment="scrubbed"),
+    Column("count", BigInteger, nullable=False, comment="similar ones, this one included"),
+    Column("first_at", Instant, nullable=False),
+    Column("at", Instant, nullable=False, comment="the last of them"),
+    Index("ix_refusal_connection_at", "connection", "at"),
+    Index("ix_refusal_at", "at"),
 )
 
 quarantine = Table(
@@ -234,6 +300,22 @@ record = Table(
     ),
 )
 
+_TALLY_EMPTY = text("count = 0")
+tally = Table(
+    "tally",
+    metadata,
+    Column("party", Key, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("field", Text, primary_key=True, comment="what is summed; empty = facts are counted"),
+    Column("day", Integer, primary_key=True, autoincrement=False, comment="since 1970, in UTC"),
+    Column("status", Text, primary_key=True),
+    Column("unit", Text, primary_key=True, comment="currency, or the scale of a score"),
+    Column("count", BigInteger, nullable=False),
+    Column("total", BigInteger, nullable=False),
+    Index("ix_tally_empty", "party", sqlite_where=_TALLY_EMPTY, postgresql_where=_TALLY_EMPTY),
+)
+
+_REF_ORGANIZATION = text("field = 'organization'")
 ref = Table(
     "ref",
     metadata,
@@ -242,6 +324,13 @@ ref = Table(
     Column("target", Key, nullable=False),
     Column("rank", SmallInteger, comment="order in which it may name the party; null = never"),
     Index("ix_ref_target", "target"),
+    # Who acts for a company, without the thousands of orders that refer to it as well.
+    Index(
+        "ix_ref_organization",
+        "target",
+        sqlite_where=_REF_ORGANIZATION,
+        postgresql_where=_REF_ORGANIZATION,
+    ),
 )
 
 identifier = Table(
@@ -251,9 +340,46 @@ identifier = Table(
     Column("value", Key, primary_key=True, comment="normalised"),
     Column("ref", Key, primary_key=True),
     Column("level", Text, nullable=False),
-    Column("kind", Text, nullable=False, comment="of the party record"),
-    Column("name_key", Text, nullable=False, comment="of the party's name; empty when nameless"),
     Index("ix_identifier_ref", "ref"),
+)
+
+evidence = Table(
+    "evidence",
+    metadata,
+    Column("ref", Key, primary_key=True, comment="a party record"),
+    Column("traits", Text, nullable=False, comment="JSON: what it is matched by, in one spelling"),
+)
+
+holder = Table(
+    "holder",
+    metadata,
+    Column("key", BigInteger, primary_key=True, comment="hash of what records meet under"),
+    Column("claimed", Boolean, primary_key=True),
+    Column("ref", Key, primary_key=True, comment="a party record under the key"),
+    sqlite_with_rowid=False,
+)
+
+review = Table(
+    "review",
+    metadata,
+    Column("a", Key, primary_key=True, comment="two party records a person should look at"),
+    Column("b", Key, primary_key=True),
+    Column("bits", Float, nullable=False, comment="log2 of the odds that they are one customer"),
+    Column("weights", Text, nullable=False, comment="version"),
+    Column("at", Instant, nullable=False),
+    Index("ix_review_b", "b"),
+    Index("ix_review_bits", "bits", "a", "b"),
+)
+
+weights = Table(
+    "weights",
+    metadata,
+    _serial(),
+    Column("version", Text, nullable=False, comment="equal for equal weights"),
+    Column("document", Text, nullable=False, comment="JSON"),
+    Column("records", BigInteger, nullable=False, comment="learned from so many"),
+    Column("actor", Text, nullable=False),
+    Column("at", Instant, nullable=False),
 )
 
 customer = Table(
@@ -288,6 +414,8 @@ decision = Table(
     Column("a", Key, comment="party record, for confirm and reject"),
     Column("b", Key),
     Column("evidence", Text, nullable=False, comment="JSON"),
+    Column("why", Text, nullable=False, server_default="", comment="in the words of a person"),
+    Column("weights", Text, nullable=False, server_default="", comment="version"),
     Column("actor", Text, nullable=False),
     Column("at", Instant, nullable=False),
     Index("ix_decision_customer_id", "customer_id"),
@@ -323,6 +451,27 @@ profile = Table(
     # A name search scans names, not documents. PostgreSQL keeps long documents apart by itself, and
     # limits how long an index row may be.
     Index("ix_profile_search", "search", "built_at", "customer_id").ddl_if(dialect="sqlite"),
+)
+
+earlier_profile = Table(
+    "earlier_profile",
+    metadata,
+    _serial(),
+    Column("customer_id", Key, nullable=False),
+    Column("built_at", Instant, nullable=False),
+    Column("replaced_at", Instant, nullable=False),
+    Column("document", LargeBinary, nullable=False, comment="zstandard over JSON"),
+    Index("ix_earlier_profile_customer_id", "customer_id", "replaced_at"),
+)
+
+pin = Table(
+    "pin",
+    metadata,
+    Column("party", Key, primary_key=True, comment="follows it to whichever customer it is of"),
+    Column("field", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("at", Instant, nullable=False),
 )
 
 binding = Table(
@@ -362,6 +511,7 @@ mirror = Table(
 _OUTBOX_PENDING = text("state IN ('queued', 'retry', 'sending')")
 _OUTBOX_OPEN = text("state IN ('queued', 'retry', 'sending', 'unknown', 'looping', 'dead')")
 _OUTBOX_WAITING = text("state = 'retry'")
+_BY_HAND = text("substr(subject, 1, 8) = '@people/'")
 delivery = Table(
     "delivery",
     metadata,
@@ -376,7 +526,7 @@ delivery = Table(
     Column("cause", Text, nullable=False, comment="JSON: rule or person, and the record behind it"),
     Column("cause_ref", Key, comment="the record behind it"),
     Column("sync", Text, comment="values are those agreed on when it is sent"),
-    Column("under_way", Text, comment="create or update, while it may be written already"),
+    Column("under_way", Text, comment="create, update: may be written; tried: a create"),
     Column(
         "state",
         Text,
@@ -414,6 +564,8 @@ delivery = Table(
         postgresql_where=_OUTBOX_WAITING,
     ),
     Index("ix_delivery_cause_ref", "cause_ref"),
+    # What people had written for a customer, without all that syncs write.
+    Index("ix_delivery_by_hand", "cause_ref", sqlite_where=_BY_HAND, postgresql_where=_BY_HAND),
     Index("ix_delivery_external_id", "external_id", "done_at"),
     Index(
         "ix_delivery_under_way",
@@ -433,9 +585,15 @@ delivery = Table(
 # In words, not in bound values: only so do both databases see that the index of the few pending
 # rows serves, instead of reading every row there ever was.
 inbox_pending = inbox.c.state.in_([literal_column("'received'"), literal_column("'retry'")])
+inbox_aside = inbox.c.state.in_([literal_column("'quarantined'"), literal_column("'skipped'")])
+inbox_over = inbox.c.state.in_([literal_column("'done'"), literal_column("'skipped'")])
 outbox_pending = delivery.c.state.in_(
     [literal_column("'queued'"), literal_column("'retry'"), literal_column("'sending'")]
 )
+outbox_by_hand = func.substr(
+    delivery.c.subject, literal_column("1"), literal_column("8")
+) == literal_column("'@people/'")
+acts_for = ref.c.field == literal_column("'organization'")
 outbox_waiting = delivery.c.state == literal_column("'retry'")
 
 
@@ -600,6 +758,14 @@ mapping_choice = Table(
     Index("ix_mapping_choice_stream", "connection", "stream", "id"),
 )
 
+kept = Table(
+    "kept",
+    metadata,
+    Column("target", Key, primary_key=True, comment="the record that is written"),
+    Column("fields", Text, primary_key=True, comment="their canonical paths"),
+    Column("digest", Text, nullable=False, comment="of the values queued last"),
+)
+
 seen = Table(
     "seen",
     metadata,
@@ -608,6 +774,40 @@ seen = Table(
     Column("row", Key, primary_key=True),
 )
 
+_EVENT_NEW = text("position IS NULL")
+event = Table(
+    "event",
+    metadata,
+    _serial(),
+    Column("position", BigInteger, comment="in the order it is told; null until it has a place"),
+    Column("type", Text, nullable=False),
+    Column("subject", Key, nullable=False, comment="a customer, a record, a stream"),
+    Column("cause", Text, nullable=False, comment="the connection behind it; empty = the hub"),
+    Column("data", Text, nullable=False, comment="JSON: ids and names of fields, no values"),
+    Column("at", Instant, nullable=False),
+    UniqueConstraint("position"),
+    Index("ix_event_new", "id", sqlite_where=_EVENT_NEW, postgresql_where=_EVENT_NEW),
+)
+
+subscription = Table(
+    "subscription",
+    metadata,
+    Column("name", Key, primary_key=True),
+    Column("url", Text, nullable=False),
+    Column("secrets", LargeBinary, nullable=False, comment="AES-256-GCM over JSON, newest first"),
+    Column("types", Text, nullable=False, comment="JSON: types, or customer.*; empty = all"),
+    Column("format", Text, nullable=False),
+    Column("allow_networks", Text, nullable=False, comment="JSON"),
+    Column("state", Text, nullable=False, comment="active, paused, disabled"),
+    Column("reason", Text, nullable=False, server_default="", comment="why it is in this state"),
+    Column("cursor", BigInteger, nullable=False, comment="position of the last event told"),
+    Column("attempts", Integer, nullable=False, server_default="0", comment="failed, in a row"),
+    Column("failing_since", Instant),
+    Column("next_at", Instant, nullable=False, comment="nothing is sent before"),
+    Column("created_at", Instant, nullable=False),
+)
+
+_MASKED = "sees phones and mail addresses masked, whatever the role"
 account = Table(
     "account",
     metadata,
@@ -616,6 +816,7 @@ account = Table(
     Column("role", Text, nullable=False, comment="admin, operator, manager, agent, auditor"),
     Column("language", Text, nullable=False, server_default=""),
     Column("active", Boolean, nullable=False, server_default=text("true")),
+    Column("masked", Boolean, nullable=False, server_default=text("false"), comment=_MASKED),
     Column("created_at", Instant, nullable=False),
 )
 
@@ -625,6 +826,7 @@ token = Table(
     Column("digest", Text, primary_key=True, comment="SHA-256 of the token; itself shown once"),
     Column("name", Text, nullable=False, unique=True),
     Column("role", Text, nullable=False),
+    Column("masked", Boolean, nullable=False, server_default=text("false"), comment=_MASKED),
     Column("created_at", Instant, nullable=False),
     Column("expires_at", Instant),
 )

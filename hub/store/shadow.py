@@ -27,7 +27,20 @@ from sqlalchemy import (
 
 from hub.store import bulk
 from hub.store.db import Database
-from hub.store.schema import customer, decision, history, identifier, link, raw, record
+from hub.store.schema import (
+    connection,
+    customer,
+    decision,
+    evidence,
+    history,
+    holder,
+    identifier,
+    link,
+    raw,
+    record,
+    review,
+    weights,
+)
 
 _AT_ONCE = 5000
 
@@ -226,12 +239,16 @@ class Shadow:
         return n, [(row[0], sorted(orjson.loads(row[1]))) for row in first]
 
     def _copy(self) -> None:
-        tables = [identifier, customer, link, decision]
+        tables = [identifier, customer, link, decision, evidence, holder, review, weights]
+        tables += [record, connection]  # of which nothing is asked: all evidence is stored
         identifier.metadata.create_all(self.conn, tables=tables)
         spoken = decision.c.verb.in_(("confirm", "reject"))
         with self._real.read() as conn:
             for query, table in (
                 (select(identifier), identifier),
+                (select(evidence), evidence),
+                (select(holder), holder),
+                (select(weights), weights),
                 (select(link), link),
                 (select(decision).where(spoken), decision),
             ):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from sqlalchemy import Connection, select
@@ -61,6 +61,30 @@ class Group:
     def values(self) -> dict[str, Any]:
         """Path → value agreed on."""
         return {path: told["value"] for path, told in self.agreed.items()}
+
+
+class Source(NamedTuple):
+    """Where a value comes from that copies are to show alike.
+
+    Attributes:
+        ref: the copy whose value was taken.
+        streams: where it may be written.
+    """
+
+    path: str
+    value: Any
+    ref: str
+    streams: frozenset[str]
+
+
+def sources(conn: Connection, plan: Plan, names: Iterable[str]) -> list[Source]:
+    """Of each value that is agreed on for these things, whose it was."""
+    found = []
+    for fields, _ in _agreements(conn, plan.id, sorted(names)).values():
+        for path, told in fields.items():
+            places = frozenset(s for s in plan.streams if path in plan.writable[s])
+            found.append(Source(path, told["value"], told["by"], places))
+    return found
 
 
 def subjects(conn: Connection, refs: Iterable[str]) -> dict[str, str]:

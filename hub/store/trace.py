@@ -114,6 +114,8 @@ class Decision(Model):
     a: str | None
     b: str | None
     evidence: list[dict[str, Any]]
+    why: str = Field(description="what a person said")
+    weights: str = Field(description="the version they were weighed under")
     actor: str
     at: Instant
 
@@ -162,6 +164,7 @@ class Sent(Model):
     cause_ref: str | None = Field(description="the record behind it")
     rule: str | None
     sync: str | None
+    actor: str | None = Field(description="the person behind it")
     fields: list[str] = Field(description="canonical fields; empty: decided when it is sent")
     state: str
     external_id: str | None = Field(description="the receipt: what the vendor calls the result")
@@ -213,6 +216,16 @@ def trace(conn: Connection, asked: str) -> Trace | None:
     """
     start = _start(conn, asked)
     return _Gathering(conn).trace(asked, start) if start else None
+
+
+def events_of(conn: Connection, ref: str) -> set[int]:
+    """The events that brought what is held of a record, and the newest that brought what was."""
+    rows = _rows_of(conn, [ref])
+    now = select(raw.c.inbox_id).where(bulk.among(raw.c.ref, rows))
+    before = select(history.c.inbox_id).where(bulk.among(history.c.ref, rows))
+    before = before.order_by(_newest(history)).limit(MOST)
+    found = [*conn.execute(now).scalars(), *conn.execute(before).scalars()]
+    return {id_ for id_ in found if id_ is not None}
 
 
 def _start(conn: Connection, asked: str) -> Start | None:
@@ -496,6 +509,7 @@ def _sent(row: Mapping[str, Any], tries: Sequence[Try]) -> Sent:
             **told,
             "about": row["subject"],
             "rule": cause.get("rule"),
+            "actor": cause.get("actor"),
             "fields": sorted(orjson.loads(row["fields"])),
             "tries": list(tries),
         }

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 
 import orjson
-from flask import Blueprint, Flask, Response, abort, request, url_for
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from flask import Blueprint, Flask, Response, abort, url_for
+from pydantic import AwareDatetime, BaseModel, Field
 
 from hub.models import Level
+from hub.pipeline.identity import explain
 from hub.profiles.build import fact_of
 from hub.profiles.document import Fact, Profile
 from hub.store import alerts, audit, certificates, read
@@ -19,26 +19,18 @@ from hub.store.trace import Trace, trace
 from hub.web import auth, formats, lookup
 from hub.web.auth import OPERATORS, READERS, caller, requires
 from hub.web.context import hub
-
-Q = TypeVar("Q", bound="Query")
-View = TypeVar("View", bound=Callable[..., Any])
+from hub.web.endpoints import (
+    Paged,
+    Query,
+    as_json,
+    as_seen,
+    documented,
+    parameters,
+    promised,
+    revalidated,
+)
 
 blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
-
-
-class Query(BaseModel):
-    """What may stand behind the question mark; a misspelt name is refused, not ignored."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-class Paged(Query):
-    """A page of a list."""
-
-    limit: int = Field(default=20, ge=1, le=100, description="how many at most")
-    cursor: str | None = Field(
-        default=None, max_length=4096, description="`next` of the page before"
-    )
 
 
 class CustomerQuery(Paged):
@@ -51,13 +43,13 @@ class CustomerQuery(Paged):
     identifier: str | None = Field(
         default=None,
         max_length=320,
-        pattern=r"^[a-z][a-z0-9_]*:.+$",
+        pattern=lookup.IDENTIFIER,
         description="type:value, such as tax_id:91310000MA1K00000X",
     )
     q: str | None = Field(
         default=None,
         min_length=1,
-        max_length=100,
+        max_length=read.NAME_MAX,
         description="part of a name, in 汉字 or pinyin; every word must be found",
     )
 
@@ -93,6 +85,14 @@ class Customers(BaseModel):
     next: str | None = Field(description="`cursor` of the page behind this one, null on the last")
 
 
+class CustomerAt(Query):
+    """When the profile is looked at."""
+
+    at: AwareDatetime | None = Field(
+        default=None, description="as it was shown at an instant, such as 2026-05-03T14:32:00+08:00"
+    )
+
+
 class Timeline(BaseModel):
     """A page of what happened, newest first."""
 
@@ -113,6 +113,8 @@ class Decided(BaseModel):
     evidence: Any
     actor: str
     at: datetime
+    why: str = Field(description="in the words of the person who decided")
+    weights: str = Field(description="version of the weights it was decided under")
 
 
 class MemberRecord(BaseModel):
@@ -132,6 +134,34 @@ class WhyCustomer(BaseModel):
     customer_id: str
     members: list[MemberRecord]
     decisions: list[Decided] = Field(description="oldest first")
+
+
+class WhyQuery(Query):
+    """Two party records."""
+
+    a: str = Field(min_length=5, max_length=1000, description="connection/stream/id")
+    b: str = Field(min_length=5, max_length=1000, description="connection/stream/id")
+
+
+class Weighed(BaseModel):
+    """One line of the evidence table."""
+
+    field: str
+    level: str = Field(description="how the two values stand to each other")
+    bits: float = Field(description="log2(m / u): what speaks for is above 0")
+
+
+class WhyPair(BaseModel):
+    """Why two party records are one customer or not."""
+
+    evidence: list[Weighed]
+    prior_bits: float = Field(description="against two records picked at random")
+    bits: float = Field(description="log2 of the odds that they are one customer")
+    verdict: str = Field(description="of the two alone: match, review, no match")
+    guards: list[str] = Field(description="what forbids a match")
+    weights: str = Field(description="version")
+    customers: dict[str, str | None] = Field(description="record → customer, as of now")
+    decisions: list[Decided] = Field(description="that name them, oldest first")
 
 
 class StreamState(BaseModel):
@@ -232,6 +262,14 @@ class TraceQuery(Query):
     )
 
 
+class CardQuery(Query):
+    """What the link is good for."""
+
+    read_only: bool = Field(
+        default=False, description="nothing can be done with it, whatever your role may do"
+    )
+
+
 class CardLink(BaseModel):
     """An address that opens one customer's card without signing in."""
 
@@ -239,68 +277,37 @@ class CardLink(BaseModel):
     expires_at: datetime
 
 
-@dataclass(frozen=True)
-class Operation:
-    """What the OpenAPI document says about a view."""
-
-    answer: type[BaseModel]
-    summary: str
-    query: type[Query]
-    errors: tuple[int, ...]
-    status: int
-
-
-def documented(
-    answer: type[BaseModel],
-    summary: str,
-    *,
-    query: type[Query] = Query,
-    errors: tuple[int, ...] = (),
-    status: int = 200,
-) -> Callable[[View], View]:
-    """Say what a view answers; its docstring is the longer description."""
-
-    def note(view: View) -> View:
-        every = (400, 401, 403, *errors, 503)
-        view.operation = Operation(answer, summary, query, every, status)  # type: ignore[attr-defined]
-        return view
-
-    return note
-
-
 @blueprint.get("/customers")
-@documented(Customers, "Find customers", query=CustomerQuery)
+@documented(Customers, "Find customers", query=CustomerQuery, tagged=True)
 @requires(*READERS)
 def customers() -> Response:
     """By phone, e-mail or any identifier, the surest holders first; by part of a name; or all, the
     newest-built first.
     """  # noqa: D205 - one paragraph of the OpenAPI document
-    asked = _query(CustomerQuery)
-    with hub().database.read() as conn:
+    asked = parameters(CustomerQuery)
+    with hub().database.glance() as conn:
         page, kind = _found(conn, asked)
     items = [lookup.summary(row, caller()) for row in page.items]
-    return _json({"items": items, "next": lookup.cursor(kind, page.next)})
+    return revalidated(as_json({"items": items, "next": lookup.cursor(kind, page.next)}))
 
 
 @blueprint.get("/customers/<customer_id>")
-@documented(Profile, "The customer 360", errors=(404,))
+@documented(Profile, "The customer 360", query=CustomerAt, errors=(404, 410), tagged=True)
 @requires(*READERS)
 def customer(customer_id: str) -> Response:
     """The whole profile, with where each value comes from. Fields that are not required are left
     out when empty. An id that was merged into another answers with the customer it is today; its
-    current id is the document's `id` and in `Content-Location`.
+    current id is the document's `id` and in `Content-Location`. With `at`, what was shown then, to
+    whoever asked under that id; 410 when that is no longer kept.
     """  # noqa: D205 - one paragraph of the OpenAPI document
-    _query(Query)
-    with hub().database.read() as conn:
-        found = read.profile_json(conn, lookup.checked_id(customer_id))
+    asked = parameters(CustomerAt)
+    with hub().database.glance() as conn:
+        found = lookup.profile(conn, customer_id, caller(), asked.at)
     if found is None:
         abort(404, "There is no such customer.")
-    if caller().sees_masked:
-        answer = _json(lookup.document(found.document, caller()))
-    else:
-        answer = Response(found.document, mimetype="application/json")  # ready to serve
-    answer.headers["Content-Location"] = url_for("api.customer", customer_id=found.customer_id)
-    return answer
+    answer = as_json(found)
+    answer.headers["Content-Location"] = url_for("api.customer", customer_id=found["id"])
+    return revalidated(answer)
 
 
 @blueprint.get("/customers/<customer_id>/timeline")
@@ -308,14 +315,14 @@ def customer(customer_id: str) -> Response:
 @requires(*READERS)
 def timeline(customer_id: str) -> Response:
     """Every record of the customer, newest first; records without an instant come last."""
-    asked = _query(Paged)
+    asked = parameters(Paged)
     before = lookup.mark("timeline", asked.cursor)
     with hub().database.read() as conn:
         now = _current(conn, customer_id)
         page = read.timeline(conn, now, before, asked.limit)
     items = [fact_of(held).model_dump(mode="json", exclude_defaults=True) for held in page.items]
     document = {"customer_id": now, "items": items, "next": None}
-    return _json({**_seen(document), "next": lookup.cursor("timeline", page.next)})
+    return as_json({**as_seen(document), "next": lookup.cursor("timeline", page.next)})
 
 
 @blueprint.get("/customers/<customer_id>/why")
@@ -323,29 +330,45 @@ def timeline(customer_id: str) -> Response:
 @requires(*READERS)
 def why(customer_id: str) -> Response:
     """The party records, what identifies each, and every decision that joined or parted them."""
-    _query(Query)
+    parameters(Query)
     with hub().database.read() as conn:
         found = read.why(conn, lookup.checked_id(customer_id))
     if found is None:
         abort(404, "There is no such customer.")
-    return _json(_seen(why_document(found)))
+    return as_json(as_seen(why_document(found)))
+
+
+@blueprint.get("/why")
+@documented(WhyPair, "Why two records are one customer or not", query=WhyQuery, errors=(404,))
+@requires(*READERS)
+def why_pair() -> Response:
+    """The evidence table with what each field weighs, the guards that speak, and what was decided
+    of the two before.
+    """  # noqa: D205 - one paragraph of the OpenAPI document
+    asked = parameters(WhyQuery)
+    with hub().database.read() as conn:
+        found = explain(conn, asked.a, asked.b)
+    if found is None:
+        abort(404, "One of them is no party record.")
+    return as_json(as_seen(found))
 
 
 @blueprint.post("/customers/<customer_id>/card")
-@documented(CardLink, "A link that opens the card", errors=(404,), status=201)
+@documented(CardLink, "A link that opens the card", query=CardQuery, errors=(404,), status=201)
 @requires(*READERS)
 def card_link(customer_id: str) -> Response:
     """For a frame in another system: whoever opens the link within its time sees this customer
-    with your role, and nothing else.
+    with your role, and nothing else, and may write to the customer in your name.
     """  # noqa: D205 - one paragraph of the OpenAPI document
-    _query(Query)
+    asked = parameters(CardQuery)
+    actor = "" if asked.read_only else caller().name
     with hub().database.write() as conn:
         now = _current(conn, customer_id)
         audit.note(conn, caller().name, "card link", f"customer:{now}")
-    path = url_for("card.card", t=auth.card_token(now, caller().role))
+    path = url_for("card.card", t=auth.card_token(now, caller(), actor=actor))
     expires_at = formats.now() + timedelta(seconds=auth.CARD_TOKEN_LIFETIME_S)
     url = hub().settings.public_url.rstrip("/") + path
-    return _json({"url": url, "expires_at": expires_at}, 201)
+    return as_json({"url": url, "expires_at": expires_at}, 201, plain=True)
 
 
 @blueprint.get("/connections")
@@ -353,11 +376,11 @@ def card_link(customer_id: str) -> Response:
 @requires(*OPERATORS)
 def connections() -> Response:
     """For administrators and operators."""
-    _query(Query)
+    parameters(Query)
     with hub().database.read() as conn:
         found = read.connections(conn)
     items = [{**c._asdict(), "streams": [s._asdict() for s in c.streams]} for c in found]
-    return _json({"items": items})
+    return as_json({"items": items})
 
 
 @blueprint.get("/streams")
@@ -367,10 +390,10 @@ def streams() -> Response:
     """With the newest certificate of each. A stream is green only while a complete one is valid
     and nothing fails. For administrators and operators.
     """  # noqa: D205 - one paragraph of the OpenAPI document
-    _query(Query)
+    parameters(Query)
     with hub().database.read() as conn:
         found = certificates.streams(conn)
-    return _json({"items": [_shown(asdict(stream), CertifiedStream) for stream in found]})
+    return as_json({"items": [promised(asdict(stream), CertifiedStream) for stream in found]})
 
 
 @blueprint.get("/alerts")
@@ -378,10 +401,10 @@ def streams() -> Response:
 @requires(*OPERATORS)
 def open_alerts() -> Response:
     """For administrators and operators."""
-    _query(Query)
+    parameters(Query)
     with hub().database.read() as conn:
         found = alerts.every(conn)
-    return _json({"items": [_shown(alert, AlertState) for alert in found]})
+    return as_json({"items": [promised(alert, AlertState) for alert in found]})
 
 
 @blueprint.get("/trace")
@@ -392,17 +415,12 @@ def trace_of() -> Response:
     why, what of the profile comes from it, and what was written because of it. Contents that were
     replaced are kept for `history_days`.
     """  # noqa: D205 - one paragraph of the OpenAPI document
-    asked = _query(TraceQuery)
+    asked = parameters(TraceQuery)
     with hub().database.read() as conn:
         found = trace(conn, asked.ref)
     if found is None:
         abort(404, "Nothing of that name is known.")
-    return _json(_seen(found.model_dump(mode="json")))
-
-
-def _shown(told: dict[str, Any], model: type[BaseModel]) -> dict[str, Any]:
-    """What the document promises of it, and nothing else."""
-    return model.model_validate(told).model_dump()
+    return as_json(as_seen(found.model_dump(mode="json")))
 
 
 def why_document(found: read.Why) -> dict[str, Any]:
@@ -451,7 +469,7 @@ def _found(conn: Any, asked: CustomerQuery) -> tuple[read.Page[read.Listed], str
     )
     values = lookup.spellings(conn, type_, value)
     if not values:
-        abort(400, lookup.NOT_READABLE.get(type_, f"That is not a {type_}."))
+        abort(400, lookup.not_readable(type_))
     return read.holders(conn, type_, values, asked.limit, after), kind
 
 
@@ -460,30 +478,3 @@ def _current(conn: Any, customer_id: str) -> str:
     if now is None:
         abort(404, "There is no such customer.")
     return now
-
-
-def _query(model: type[Q]) -> Q:
-    """The request's parameters, or 400 naming the faulty one."""
-    repeated = [name for name in request.args if len(request.args.getlist(name)) > 1]
-    if repeated:
-        abort(400, f"{repeated[0]}: given more than once")
-    if any(not value.isprintable() for value in request.args.values()):
-        abort(400, "A parameter holds a character that cannot be printed.")
-    try:
-        return model.model_validate(request.args.to_dict())
-    except ValidationError as exc:
-        fault = exc.errors(include_url=False, include_input=False)[0]
-        abort(400, f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}")
-
-
-def _seen(document: dict[str, Any]) -> dict[str, Any]:
-    shown: dict[str, Any] = lookup.seen_by(caller(), orjson.loads(_dumped(document)))
-    return shown
-
-
-def _dumped(document: object) -> bytes:
-    return orjson.dumps(document, option=orjson.OPT_UTC_Z)
-
-
-def _json(document: object, status: int = 200) -> Response:
-    return Response(_dumped(document), status, mimetype="application/json")

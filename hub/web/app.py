@@ -10,22 +10,34 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from hub import log
 from hub.settings import Settings
 from hub.settings import settings as settings_of_process
+from hub.store.card_tokens import web_keys
 from hub.store.db import Database
 from hub.web import (
+    acts,
     api,
     assets,
     auth,
     card,
+    changes_api,
+    desks,
+    endpoints,
     formats,
     health,
     i18n,
+    identity_api,
+    inbox_api,
+    inbox_pages,
+    lookup_api,
     oauth,
     openapi,
     pages,
+    pins_api,
     problems,
+    subscriptions_api,
+    watch,
     words,
 )
-from hub.web.context import Hub, hub, web_keys
+from hub.web.context import Hub
 
 SESSION_LIFETIME = timedelta(hours=12)
 BODY_LIMIT_BYTES = 64 * 1024
@@ -57,7 +69,9 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     formats.install(app)
     words.install(app)
     assets.install(app)
-    for part in (problems, auth, health, pages, card, oauth, api, openapi):
+    parts = (problems, endpoints, auth, health, pages, inbox_pages, card, watch, oauth)
+    programs = (api, identity_api, acts, desks, lookup_api, pins_api, changes_api)
+    for part in (*parts, *programs, inbox_api, subscriptions_api, openapi):
         part.install(app)
     app.after_request(_protect)
     return app
@@ -83,7 +97,7 @@ def _configure(app: Flask, surroundings: Hub) -> None:
 
 def _protect(answer: Response) -> Response:
     """Headers of every answer: who may frame it, what it may load, who may keep it."""
-    ancestors = hub().frame_ancestors if g.get("embedded") else "'self'"
+    ancestors = g.get("frame_ancestors") or "'self'"
     answer.headers.setdefault("Content-Security-Policy", POLICY.format(ancestors=ancestors))
     answer.headers["X-Content-Type-Options"] = "nosniff"
     # Not "no-referrer": with it browsers send "Origin: null" with our own forms.
@@ -95,5 +109,5 @@ def _protect(answer: Response) -> Response:
         )
         answer.headers["Cache-Control"] = kept
     else:
-        answer.headers["Cache-Control"] = "no-store"
+        answer.headers.setdefault("Cache-Control", "no-store")
     return answer

@@ -8,27 +8,29 @@ session cookie is ``SameSite=Lax``; whoever says neither is refused.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
-from flask import Flask, abort, g, redirect, request, session, url_for
-from itsdangerous import BadSignature, URLSafeTimedSerializer
+from flask import Flask, abort, current_app, g, redirect, request, session, url_for
 from werkzeug.datastructures import WWWAuthenticate
-from werkzeug.exceptions import Unauthorized
+from werkzeug.exceptions import TooManyRequests, Unauthorized
 from werkzeug.wrappers import Response
 
-from hub.store import accounts
-from hub.web.context import hub
+from hub.store import accounts, card_tokens
+from hub.store.card_tokens import CardToken
+from hub.web.context import Hub, hub
+from hub.web.limits import RateLimit
 
 View = TypeVar("View", bound=Callable[..., Any])
 
-CARD_TOKEN_LIFETIME_S = 15 * 60
+CARD_TOKEN_LIFETIME_S = card_tokens.LIFETIME_S
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 READERS = accounts.ROLES
 OPERATORS = ("admin", "operator")
-MASKED_ROLES = frozenset({"auditor"})
+ACTORS = tuple(role for role in READERS if role != "auditor")
+MASKED_ROLES = accounts.MASKED_ROLES
 
 PUBLIC = frozenset(
     {
@@ -50,18 +52,35 @@ class Caller:
     """Who asks.
 
     Attributes:
-        name: of the account or token; "" behind a card token.
+        name: of the account or token; behind a card token, of whoever made it, "" if it is only
+            to be read.
         only: the one customer a card token opens; None = all.
+        masked: somebody said that phones and mail addresses are hidden from them.
     """
 
     name: str
     role: str
     only: str | None = None
+    masked: bool = False
 
     @property
     def sees_masked(self) -> bool:
         """Whether phones and mail addresses are hidden from them."""
-        return self.role in MASKED_ROLES
+        return self.masked or self.role in MASKED_ROLES
+
+    def may_lend(self, role: str) -> bool:
+        """Whether they may let somebody see a card as that role: their own or a lower one."""
+        return accounts.ROLES.index(role) >= accounts.ROLES.index(self.role)
+
+    @property
+    def sees_inbox(self) -> bool:
+        """Whether they may look at what came in."""
+        return self.is_operator or self.role == "auditor"
+
+    @property
+    def may_act(self) -> bool:
+        """Whether they may have something written for a customer."""
+        return self.role in ACTORS and bool(self.name)
 
     @property
     def is_operator(self) -> bool:
@@ -83,6 +102,7 @@ def requires(*roles: str, card_token: bool = False) -> Callable[[View], View]:
             asking = _card_caller() if card_token and "t" in request.args else _known_caller()
             if asking is None:
                 return _who_are_you(by_link=card_token and "t" in request.args)
+            _refuse_floods(asking)
             if asking.role not in roles:
                 abort(403, "Your role does not allow this.")
             g.caller = asking
@@ -125,9 +145,16 @@ def sign_out() -> None:
     session.clear()
 
 
-def card_token(customer_id: str, role: str) -> str:
-    """A token that opens one customer's card for ``CARD_TOKEN_LIFETIME_S``, seen as ``role``."""
-    return _card_signer().dumps([customer_id, role])
+def card_token(customer_id: str, who: Caller, *, actor: str = "") -> str:
+    """A token that opens one customer's card for a while, as they would see it.
+
+    Whoever it is made for cannot see more by it than they see without.
+
+    Args:
+        actor: in whose name the card may act, as far as the role may; nobody's: it is only read.
+    """
+    told = CardToken(customer_id, who.role, masked=who.sees_masked, actor=actor)
+    return card_tokens.sign(hub().keys, told)
 
 
 def local_path(wish: str | None) -> str | None:
@@ -138,8 +165,19 @@ def local_path(wish: str | None) -> str | None:
 
 
 def install(app: Flask) -> None:
-    """Refuse what another site made a browser send."""
+    """Refuse what another site made a browser send, and programs that ask too often."""
+    settings = cast("Hub", app.extensions["hub"]).settings
+    app.extensions["conduit-rates"] = RateLimit(settings.api_requests_per_s)
     app.before_request(_refuse_foreign_forms)
+
+
+def _refuse_floods(asking: Caller) -> None:
+    """Keep one program, which a loop in it makes run wild, from taking what all others need."""
+    if "Authorization" not in request.headers:
+        return
+    limit: RateLimit = current_app.extensions["conduit-rates"]
+    if wait_s := limit.claim(asking.name):
+        raise TooManyRequests("This token asks too often; wait.", retry_after=wait_s)
 
 
 def _known_caller() -> Caller | None:
@@ -152,41 +190,49 @@ def _bearer_caller() -> Caller | None:
     scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not secret:
         return None
-    with hub().database.read() as conn:
+    with hub().database.glance() as conn:
         found = accounts.token_of(conn, secret.strip())
-    return Caller(found.name, found.role) if found else None
+    return Caller(found.name, found.role, masked=found.masked) if found else None
 
 
 def _session_caller() -> Caller | None:
     name = session.get("name")
     if not name:
         return None
-    with hub().database.read() as conn:
+    with hub().database.glance() as conn:
         found = accounts.get(conn, name)
     if found is None or not found.active or found.stamp != session.get("stamp"):
         return None
     g.account_language = found.language
-    return Caller(found.name, found.role)
+    return Caller(found.name, found.role, masked=found.masked)
 
 
 def _card_caller() -> Caller | None:
-    try:
-        customer_id, role = _card_signer().loads(request.args["t"], max_age=CARD_TOKEN_LIFETIME_S)
-    except BadSignature:  # expired ones too
+    keys, token = hub().keys, request.args["t"]
+    told = card_tokens.genuine(keys, token)
+    if told is None:
         return None
-    g.embedded = True
-    return Caller("", role, only=customer_id)
+    g.frame_ancestors = told.ancestors or hub().frame_ancestors  # also of the page that it is over
+    if card_tokens.is_over(keys, token, told):
+        return None
+    lent = Caller(told.actor, told.role, only=told.customer_id, masked=told.masked)
+    return _as_it_stands(lent) if told.actor else lent
 
 
-def _card_signer() -> URLSafeTimedSerializer:
-    keys = list(reversed(hub().keys))  # it signs with the last
-    return URLSafeTimedSerializer(keys, salt="card")
+def _as_it_stands(lent: Caller) -> Caller | None:
+    """Whoever acts by a link may not do more, nor see more, than its maker may now."""
+    with hub().database.glance() as conn:
+        now = accounts.standing(conn, lent.name)
+    if now is None or not Caller(lent.name, now.role).may_lend(lent.role):
+        return None
+    hidden = now.masked or now.role in MASKED_ROLES
+    return replace(lent, masked=lent.masked or hidden)
 
 
 def _who_are_you(*, by_link: bool) -> Response:
     is_page = not request.path.startswith("/api/")
-    if is_page and not by_link and request.method in SAFE_METHODS:
-        here = request.full_path.rstrip("?")
+    if is_page and not by_link:
+        here = request.full_path.rstrip("?") if request.method in SAFE_METHODS else "/"
         return redirect(url_for("pages.sign_in", next=here if here != "/" else None))
     if is_page:
         abort(401, "This link has expired.")
@@ -201,9 +247,14 @@ def _refuse_foreign_forms() -> None:
     origin = request.headers.get("Origin")
     if site == "same-origin" or (site is None and origin is not None and _is_ours(origin)):
         return
+    if site == "none" and request.headers.get("Sec-Fetch-Mode") == "cors":
+        return  # no page can say so: an extension that the person let reach us
     abort(403, "This form was sent from another site.")
 
 
 def _is_ours(origin: str) -> bool:
     ours = {request.host, urlsplit(hub().settings.public_url).netloc}
-    return urlsplit(origin).netloc in ours
+    try:
+        return urlsplit(origin).netloc in ours
+    except ValueError:  # http://[
+        return False

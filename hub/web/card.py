@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
+import re
+import secrets
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import date, datetime, timedelta
 from itertools import groupby
 from typing import Any
 
-from flask import Blueprint, Flask, abort, make_response, render_template, request, url_for
+from flask import (
+    Blueprint,
+    Flask,
+    abort,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
 from flask_babel import gettext as _
 from flask_babel import ngettext
 from sqlalchemy import Connection
 from werkzeug.wrappers import Response
 
-from hub.models import InvoiceStatus, Level
-from hub.profiles.build import SHOWN, fact_of
+from hub.models import InvoiceStatus, Level, Priority
+from hub.pipeline.acts import VERBS, Way
+from hub.profiles.build import SHOWN, Document, fact_of
 from hub.profiles.document import Contact, Fact, Profile
-from hub.store import read
-from hub.web import formats, lookup, words
+from hub.store import outbox, read, watch
+from hub.web import acts, formats, lookup, words
 from hub.web.api import why_document
-from hub.web.auth import READERS, caller, requires
+from hub.web.auth import ACTORS, READERS, caller, requires
 from hub.web.context import hub
 
 blueprint = Blueprint("card", __name__)
@@ -29,6 +41,15 @@ FOLD = {"contacts": 4, "requests": 4, "orders": 4, "invoices": 3, "assets": 3, "
 """How many rows stand open; the others fold."""
 
 OLDER = 50
+MADE = 5
+"""How many of the things people had written are told of."""
+
+ANGRY_FOR = timedelta(days=90)
+ANGRY_BELOW = {"csat": 3, "nps": 7}
+"""Scores below these, given not longer ago than that, are a warning."""
+
+ENDING = timedelta(days=30)
+"""A warranty that ends within this is worth a word."""
 HUES = 8
 CONTACT_ORDER = ("phone", "email")
 _UNSURE_STATES = ("auth_failed", "paused", "degraded")
@@ -43,6 +64,26 @@ class Glance:
     note: str = ""
     tone: str = ""
     target: str = ""
+
+
+@dataclass(frozen=True)
+class Caution:
+    """What whoever answers must know first."""
+
+    tone: str
+    icon: str
+    text: str
+    target: str
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What stands in the form of a verb: what was typed before it was refused, if so."""
+
+    verb: str
+    ways: list[Way]
+    fault: str = ""
+    typed: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -68,30 +109,67 @@ class Day:
 @requires(*READERS, card_token=True)
 def card() -> Response:
     """The customer the address names; a choice when it fits several; a kind word for none."""
+    at = _then()
     with hub().database.read() as conn:
         ids = _wanted(conn)
-        found = read.profile_json(conn, ids[0]) if len(ids) == 1 else None
+        found = lookup.profile(conn, ids[0], caller(), at) if len(ids) == 1 else None
         if found is not None:
-            return _page(found, read.connection_states(conn))
+            return _page(conn, found)
         if len(ids) > 1:
             return _choice(conn)
     return _nobody()
+
+
+@blueprint.post("/card/act")
+@requires(*ACTORS, card_token=True)
+def act() -> Response:
+    """Have something written for the customer; the card again when that is not possible."""
+    if not caller().may_act:
+        abort(403)
+    if _then():
+        abort(400, "at: nothing can be done in the past")
+    form = {name: value.replace("\r\n", "\n").strip() for name, value in request.form.items()}
+    if form.get("verb") not in VERBS:
+        abort(400)
+    with hub().database.read() as conn:
+        found = _one(conn)
+        p = acts.whole(conn, found["id"])  # what is hidden from the caller is hidden, not different
+        try:
+            way = _way_in(form, acts.ways_for(p, read.connection_states(conn)))
+            said = acts.typed_words(way.verb, form)
+        except ValueError as exc:
+            answer = _page(conn, found, Draft(form["verb"], [], str(exc), form))
+            answer.status_code = 422
+            return answer
+    acts.queue(p, way, said, f"{form.get('key', '')}\n{form['way']}")
+    return redirect(card_url("card", p.id, _anchor="made"), 303)
+
+
+def _way_in(form: Mapping[str, str], open_: Iterable[Way]) -> Way:
+    for way in open_:
+        if acts.way_name(way) == form.get("way") and way.verb == form["verb"]:
+            return way
+    raise ValueError(_("That way is not open any more. Choose another."))
 
 
 @blueprint.get("/card/timeline")
 @requires(*READERS, card_token=True)
 def timeline() -> Response:
     """Older events, a page at a time."""
-    before = lookup.mark("timeline", request.args.get("before"))
+    before, at = lookup.mark("timeline", request.args.get("before")), _then()
+    is_newest = before is None
+    if at and (before is None or before > read.mark_of(at, "")):
+        before = read.mark_of(at, "")
     with hub().database.read() as conn:
         found = _one(conn)
-        page = read.timeline(conn, found.customer_id, before, OLDER)
+        known = read.current_id(conn, found["id"]) or found["id"]  # of then: merged since, maybe
+        page = read.timeline(conn, known, before, OLDER)
         states = read.connection_states(conn)
     facts = [fact_of(held).model_dump(mode="json") for held in page.items]
     shown = [Fact.model_validate(fact) for fact in lookup.seen_by(caller(), facts)]
     more = lookup.cursor("timeline", page.next)
     return _rendered(
-        "timeline.html", found, states, days=_days(shown), older=more, is_newest=before is None
+        "timeline.html", found, states, then=at, days=_days(shown), older=more, is_newest=is_newest
     )
 
 
@@ -101,7 +179,7 @@ def why() -> Response:
     """Why these records are one customer."""
     with hub().database.read() as conn:
         found = _one(conn)
-        reasons = read.why(conn, found.customer_id)
+        reasons = read.why(conn, found["id"])
         states = read.connection_states(conn)
     if reasons is None:
         abort(404)
@@ -111,7 +189,10 @@ def why() -> Response:
 def install(app: Flask) -> None:
     """Add the card."""
     app.register_blueprint(blueprint)
-    app.jinja_env.globals.update(card_url=card_url, shown_name=shown_name)
+    app.jinja_env.globals.update(
+        card_url=card_url, shown_name=shown_name, warranty=warranty, way_name=acts.way_name,
+        seen=lambda value: lookup.seen_by(caller(), value),
+    )  # fmt: skip
 
 
 def shown_name(p: Profile) -> str:
@@ -122,12 +203,13 @@ def shown_name(p: Profile) -> str:
     return formats.contact(first.type, first.value) if first else str(_("Nameless"))
 
 
-def card_url(view: str, customer_id: str, **more: str) -> str:
-    """The address of a part of the card, with the token that opened this one."""
-    kept = {name: request.args[name] for name in ("t", "lang") if name in request.args}
+def card_url(view: str, customer_id: str, **more: str | None) -> str:
+    """The address of a part of the card, with the token and of the instant that this one is."""
+    kept = {name: request.args[name] for name in ("t", "lang", "at") if name in request.args}
     if "t" not in kept:
         kept["customer"] = customer_id
-    return url_for(f"card.{view}", **{**kept, **more})  # type: ignore[arg-type]  # all are text
+    endpoint = view if "." in view else f"card.{view}"
+    return url_for(endpoint, **{**kept, **more})  # type: ignore[arg-type]  # all are text
 
 
 def _wanted(conn: Connection) -> list[str]:
@@ -147,20 +229,38 @@ def _asked() -> tuple[str, str]:
     for type_ in ("phone", "email"):
         if type_ in request.args:
             return type_, request.args[type_]
-    type_, _sep, value = request.args.get("identifier", "").partition(":")
-    return type_, value
+    identifier = request.args.get("identifier", "")
+    type_, _sep, value = identifier.partition(":")
+    return (type_, value) if re.fullmatch(lookup.IDENTIFIER, identifier) else ("", "")
 
 
-def _one(conn: Connection) -> read.Found:
+def _then() -> datetime | None:
+    """The instant the address asks for, None for now."""
+    asked = request.args.get("at")
+    at = formats.instant(asked)
+    if asked and at is None:
+        abort(400, "at: an instant with its offset, such as 2026-05-03T14:32:00+08:00")
+    return at
+
+
+def _told_at() -> datetime:
+    """The instant of which the card tells."""
+    return _then() or formats.now()
+
+
+def _one(conn: Connection) -> Document:
     ids = _wanted(conn)
-    found = read.profile_json(conn, ids[0]) if len(ids) == 1 else None
+    found = lookup.profile(conn, ids[0], caller(), _then()) if len(ids) == 1 else None
     if found is None:
         abort(404)
     return found
 
 
-def _page(found: read.Found, states: dict[str, str]) -> Response:
-    p = _profile(found)
+def _page(conn: Connection, found: Document, refused: Draft | None = None) -> Response:
+    p, states = _profile(found), read.connection_states(conn)
+    then = _then()
+    is_now = then is None
+    made = outbox.made_by_hand(conn, p.id, MADE) if is_now else []
     last = p.timeline[-1] if len(p.timeline) >= SHOWN else None
     mark = read.mark_of(last.occurred_at, last.source.ref) if last else None
     fold = FOLD["timeline"]
@@ -168,6 +268,14 @@ def _page(found: read.Found, states: dict[str, str]) -> Response:
         "card.html",
         found,
         states,
+        then=then,
+        stamp=watch.stamps(conn, [p.id], states)[p.id] if is_now else "",
+        made=[lookup.seen_by(caller(), asdict(one)) for one in made],
+        drafts=list(_drafts(conn, p.id, states, refused)) if caller().may_act and is_now else [],
+        key=secrets.token_urlsafe(12),
+        priorities=[priority.value for priority in Priority],
+        warnings=list(_warnings(p)) if is_now else [],
+        last_words=next((fact for fact in p.timeline if _icon(fact) == "inbound"), None),
         glances=_glances(p),
         contacts=sorted(p.contacts, key=_contact_rank),
         days=_days(p.timeline[:fold]),
@@ -181,7 +289,20 @@ def _page(found: read.Found, states: dict[str, str]) -> Response:
     )
 
 
-def _rendered(template: str, found: read.Found, states: dict[str, str], **more: Any) -> Response:
+def _drafts(
+    conn: Connection, customer_id: str, states: Mapping[str, str], refused: Draft | None
+) -> Iterator[Draft]:
+    """A form for every verb that has a way."""
+    ways = acts.ways_for(acts.whole(conn, customer_id), states)
+    for verb in VERBS:
+        mine = [way for way in ways if way.verb == verb]
+        if mine and refused and refused.verb == verb:
+            yield replace(refused, ways=mine)
+        elif mine:
+            yield Draft(verb, mine)
+
+
+def _rendered(template: str, found: Document, states: dict[str, str], **more: Any) -> Response:
     p = more.pop("p", None) or _profile(found)
     names = sorted({*states, *(member.source.connection for member in p.members)})
     hues = {name: place % HUES for place, name in enumerate(names)}
@@ -195,9 +316,9 @@ def _rendered(template: str, found: read.Found, states: dict[str, str], **more: 
     )  # fmt: skip
 
 
-def _profile(found: read.Found) -> Profile:
+def _profile(found: Document) -> Profile:
     # A newer version may have put it together; what we do not know we do not show.
-    return Profile.model_validate(lookup.document(found.document, caller()), extra="ignore")
+    return Profile.model_validate(found, extra="ignore")
 
 
 def _choice(conn: Connection) -> Response:
@@ -221,13 +342,49 @@ def _contact_rank(contact: Contact) -> tuple[int, int]:
 
 
 def is_overdue(fact: Fact) -> bool:
-    """Whether a request should have been answered, or an invoice paid, by now."""
+    """Whether a request should have been answered, or an invoice paid, by the instant shown."""
     if fact.kind == "Invoice":
         due_on = formats.day(fact.fields.get("due_on"))
         unpaid = fact.status == InvoiceStatus.ISSUED
-        return unpaid and due_on is not None and due_on < formats.today()
+        return unpaid and due_on is not None and due_on < formats.local(_told_at()).date()
     due_at = formats.instant(fact.fields.get("due_at"))
-    return due_at is not None and due_at < formats.now()
+    return due_at is not None and due_at < _told_at()
+
+
+def warranty(fact: Fact) -> tuple[str, date] | None:
+    """How a device's warranty stands: ``on``, ``ending`` or ``over``, and its last day."""
+    until = formats.day(fact.fields.get("warranty_until"))
+    if until is None:
+        return None
+    left = until - formats.local(_told_at()).date()
+    return ("over" if left.days < 0 else "ending" if left <= ENDING else "on"), until
+
+
+def _warnings(p: Profile) -> Iterator[Caution]:
+    """The worst first."""
+    if angry := next(filter(_is_angry, p.timeline), None):
+        age = formats.age(angry.occurred_at) if angry.occurred_at else ""
+        text = _("Unhappy: %(score)s, %(age)s", score=_note(angry), age=age)
+        yield Caution("bad", "feedback", text, "#timeline")
+    if late := sum(map(is_overdue, p.open_requests)):
+        text = ngettext("%(num)s request overdue", "%(num)s requests overdue", late)
+        yield Caution("bad", "ticket", text, "#requests")
+    if late := sum(map(is_overdue, p.invoices)):
+        text = ngettext("%(num)s invoice overdue", "%(num)s invoices overdue", late)
+        yield Caution("warm", "invoice", text, "#invoices")
+    for device in p.assets:
+        stands = warranty(device)
+        if stands and stands[0] == "ending":
+            name = device.fields.get("product_name") or device.summary
+            text = _("Warranty ends %(day)s: %(name)s", day=formats.on(stands[1]), name=name)
+            yield Caution("warm", "asset", text, "#assets")
+
+
+def _is_angry(fact: Fact) -> bool:
+    if fact.kind != "Feedback" or not fact.occurred_at:
+        return False
+    limit = ANGRY_BELOW.get(fact.fields.get("scale", ""), 0)
+    return formats.now() - fact.occurred_at < ANGRY_FOR and fact.fields.get("score", limit) < limit
 
 
 def _glances(p: Profile) -> list[Glance]:

@@ -8,14 +8,16 @@ from typing import cast
 from urllib.parse import urlsplit
 
 from cryptography.fernet import Fernet, MultiFernet
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from flask import current_app
 
-from hub.errors import ConfigError
+from hub.profiles.catalogue import Catalogue
+from hub.registry import Hub as Installation
+from hub.registry import Registry, open_catalogue
+from hub.rules.decide import read_rules
 from hub.settings import Settings
-from hub.store.crypto import KeyFile
+from hub.store.card_tokens import derived
 from hub.store.db import Database
+from hub.syncs.spec import read_syncs
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class Hub:
     """One application's surroundings.
 
     Attributes:
+        catalogue: the traits and segments of this installation.
         keys: what sessions, card tokens and cursors are signed with, the one in use first; derived
             from ``secret_keys``, so that they rotate together and never stand in for each other.
     """
@@ -30,6 +33,7 @@ class Hub:
     settings: Settings
     database: Database
     keys: tuple[bytes, ...] = field(repr=False)
+    catalogue: Catalogue = field(default_factory=open_catalogue, repr=False)
 
     @property
     def is_https(self) -> bool:
@@ -59,7 +63,7 @@ class Hub:
     def cipher(self) -> MultiFernet:
         """Makes cursors unreadable: they may name records by a phone number or mail address."""
         return MultiFernet(
-            [Fernet(base64.urlsafe_b64encode(_derived(key, b"cursor"))) for key in self.keys]
+            [Fernet(base64.urlsafe_b64encode(derived(key, b"cursor"))) for key in self.keys]
         )
 
 
@@ -68,22 +72,13 @@ def hub() -> Hub:
     return cast("Hub", current_app.extensions["hub"])
 
 
-def web_keys(settings: Settings) -> tuple[bytes, ...]:
-    """Signing keys for the web, from the installation's secret keys."""
-    secrets = settings.secret_keys or _own_keys(settings)
-    return tuple(_derived(base64.b64decode(secret), b"web") for secret in secrets)
+def registry() -> Registry:
+    """The connections as they are now."""
+    return cast("Registry", current_app.extensions["conduit-registry"])
 
 
-def _own_keys(settings: Settings) -> list[str]:
-    """Embedded mode's own; several machines on one database must be told theirs."""
-    if settings.database.startswith("postgresql"):
-        raise ConfigError(
-            "secret_keys is empty",
-            hint="Make a key with: hub secrets new, and set HUB_SECRET_KEYS on every machine.",
-        )
-    settings.state_dir.mkdir(parents=True, exist_ok=True)
-    return KeyFile(settings.state_dir / "key").keys()
-
-
-def _derived(key: bytes, purpose: bytes) -> bytes:
-    return HKDF(algorithm=SHA256(), length=32, salt=None, info=purpose).derive(key)
+def installation() -> Installation:
+    """The installation as stories take it."""
+    here = hub()
+    rules, syncs = read_rules(here.settings.rules), read_syncs(here.settings.syncs)
+    return Installation(here.settings, here.database, registry(), rules, here.catalogue, syncs)

@@ -138,7 +138,8 @@ def phone(value: str) -> str:
     at_home = phonenumbers.region_code_for_number(parsed) == read.REGION
     style = phonenumbers.PhoneNumberFormat
     written = phonenumbers.format_number(parsed, style.NATIONAL if at_home else style.INTERNATIONAL)
-    return f"{written} {_('ext.')} {extension}" if extension else written
+    word = _("ext.")  # Babel looks for no text inside another
+    return f"{written} {word} {extension}" if extension else written
 
 
 def contact(type_: str, value: str) -> str:

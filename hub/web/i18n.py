@@ -78,4 +78,6 @@ def language() -> str:
 
 def _switched(language: str) -> dict[str, Any]:
     """This page's parameters, in another language."""
-    return {**(request.view_args or {}), **request.args.to_dict(), "lang": language}
+    asked = request.args.to_dict().items()
+    kept = {name: value for name, value in asked if name != "endpoint" and name[:1] != "_"}
+    return {**(request.view_args or {}), **kept, "lang": language}  # the others mean more to Flask

@@ -1,4 +1,4 @@
-"""How often somebody may guess a password.
+"""How often somebody may guess a password, and a program may ask.
 
 Counted in the memory of each process: with N processes a guesser gets N times as many tries, which
 Argon2id still makes useless, and no stranger can make us write to the database.
@@ -6,6 +6,7 @@ Argon2id still makes useless, and no stranger can make us write to the database.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import OrderedDict
@@ -15,6 +16,7 @@ from ipaddress import IPv6Address, ip_address
 WINDOW_S = 15 * 60
 PER_NAME_AND_ADDRESS, PER_ADDRESS, PER_NAME = 5, 50, 100
 MAX_KEYS = 20_000  # the oldest are forgotten, so that memory ends before attackers do
+BURST_S = 10
 
 Key = tuple[str, str]
 
@@ -57,6 +59,31 @@ class GuessLimit:
         else:
             self._guesses.pop(key, None)
         return recent[-most] + WINDOW_S - now if len(recent) >= most else 0.0
+
+
+class RateLimit:
+    """So many requests a second for each name, and ``BURST_S`` seconds' worth of them at once.
+
+    Kept is one instant per name: when all it asked would have been due, had it asked steadily.
+    """
+
+    def __init__(self, per_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._per_s = per_s
+        self._clock = clock
+        self._due: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def claim(self, name: str) -> int:
+        """Take one request; 0, or after how many seconds to ask again."""
+        if not self._per_s:
+            return 0
+        with self._lock:
+            now = self._clock()
+            due = max(now, self._due.get(name, now)) + 1 / self._per_s
+            if due - now > BURST_S:
+                return max(1, math.ceil(due - now - BURST_S))
+            self._due[name] = due
+        return 0
 
 
 def _keys(name: str, address: str) -> list[tuple[Key, int]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -11,29 +13,49 @@ from flask import abort
 from sqlalchemy import Connection
 
 from hub.models.normalise import identifier_value
+from hub.pipeline import customer
+from hub.profiles.mask import masked
 from hub.store import read
 from hub.web.auth import Caller
 from hub.web.context import hub
-from hub.web.mask import masked
+
+IDENTIFIER = r"^[a-z][a-z0-9_]*:.+$"
+"""Type and value of what a customer is known by."""
 
 _ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 _PHONE_LIKE = re.compile(r"\+?[\d\s().\-–—]{5,}(?:(?:转|x|ext\.?|#)\s*\d+)?", re.IGNORECASE)
-NOT_READABLE = {"phone": "That is not a phone number.", "email": "That is not a mail address."}
+_NOT_READABLE = {"phone": "That is not a phone number.", "email": "That is not a mail address."}
 
 
 def checked_id(customer_id: str) -> str:
     """The id, or 404 for what cannot be one."""
-    if not _ID.fullmatch(customer_id):
+    if not is_id(customer_id):
         abort(404, "There is no such customer.")
     return customer_id
 
 
+def is_id(text: str) -> bool:
+    """Whether it can be a customer's id."""
+    return _ID.fullmatch(text) is not None
+
+
 def spellings(conn: Connection, type_: str, value: str) -> list[str]:
     """An identifier as it may be stored: a phone without country may be of any of ours."""
+    is_whole = type_ == "email" or (type_ == "phone" and value.lstrip().startswith(("+", "＋")))
+    return spelled(type_, value, [read.REGION] if is_whole else read.regions(conn))
+
+
+def spelled(type_: str, value: str, regions: Iterable[str]) -> list[str]:
+    """As ``spellings``, where the regions are known."""
     if not value.isprintable():
         return []
-    found = (identifier_value(type_, value, region) for region in read.regions(conn))
-    return list(dict.fromkeys(spelled for spelled in found if spelled))
+    found = (identifier_value(type_, value, region) for region in regions)
+    return list(dict.fromkeys(spelling for spelling in found if spelling))
+
+
+def not_readable(type_: str) -> str:
+    """Why a value of this type cannot be looked up."""
+    return _NOT_READABLE.get(type_, f"That is not a {type_}.")
 
 
 def guessed(typed: str) -> str:
@@ -50,6 +72,24 @@ def typed_page(
     if (type_ := guessed(typed)) and (values := spellings(conn, type_, typed)):
         return read.holders(conn, type_, values, limit, after)
     return read.search(conn, "".join(c for c in typed if c.isprintable()), limit, after)
+
+
+def profile(
+    conn: Connection, customer_id: str, who: Caller, at: datetime | None = None
+) -> dict[str, Any] | None:
+    """The customer 360 as this caller may see it, now or as it was shown at an instant.
+
+    None when there is no such customer; 404 or 410 when there was none then, or nothing is kept.
+    """
+    found = customer.profile(conn, hub().catalogue, checked_id(customer_id), at)
+    if found is None and at is not None:
+        if customer.is_forgotten(at, hub().settings.history_days):
+            abort(410, "What was shown then is no longer kept.")
+        abort(404, "There was no such customer then.")
+    seen: dict[str, Any] | None = found and seen_by(
+        who, orjson.loads(orjson.dumps(found, option=orjson.OPT_UTC_Z))
+    )
+    return seen
 
 
 def document(text: str, who: Caller) -> dict[str, Any]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 
-from flask import Blueprint, Flask, current_app, render_template, request
+from flask import Blueprint, Flask, render_template, request
 
 from hub.errors import HubError, StoreError
 from hub.registry import Registry, open_vault, signin
 from hub.web.auth import OPERATORS, caller, requires
-from hub.web.context import hub
+from hub.web.context import hub, registry
 
 log = logging.getLogger(__name__)
 
@@ -20,10 +20,9 @@ blueprint = Blueprint("oauth", __name__)
 @requires(*OPERATORS)
 def callback() -> str | tuple[str, int]:
     """The connection is signed in, or why it is not."""
-    registry: Registry = current_app.extensions["conduit-registry"]
     callback_url = signin.callback_url(hub().settings)
     try:
-        name = signin.finish(registry, request.full_path, callback_url, caller().name)
+        name = signin.finish(registry(), request.full_path, callback_url, caller().name)
     except StoreError:
         raise
     except HubError as exc:

@@ -16,7 +16,7 @@ from pydantic.json_schema import models_json_schema
 from hub.settings import Settings
 from hub.store.crypto import new_key
 from hub.store.db import Database
-from hub.web.api import Operation, Query
+from hub.web.endpoints import Operation, Query
 from hub.web.problems import MEDIA_TYPE, Problem
 
 blueprint = Blueprint("openapi", __name__)
@@ -25,8 +25,10 @@ REF = "#/components/schemas/{model}"
 INTRODUCTION = """Read the customers of this hub.
 
 Send `Authorization: Bearer …`, or use the cookie of a signed-in browser. Errors are problem
-documents (RFC 9457). Lists page by an opaque `cursor`. The role `auditor` sees phones and e-mail
-addresses masked. Instants are ISO 8601 in UTC; amounts are in the minor unit of their currency."""
+documents (RFC 9457). Lists page by an opaque `cursor`. The role `auditor`, and every account or
+token made with `--masked`, sees phones and e-mail addresses masked. Answers with an `ETag` can be
+asked for with `If-None-Match`. A token that asks too often gets 429 and `Retry-After`.
+Instants are ISO 8601 in UTC; amounts are in the minor unit of their currency."""
 
 
 @blueprint.get("/api/v1/openapi.json")
@@ -72,7 +74,7 @@ def describe(app: Flask) -> dict[str, Any]:
         "paths": paths,
         "security": [{"bearer": []}, {"session": []}],
         "components": {
-            "schemas": _schemas([operation.answer for _, _, operation in found]),
+            "schemas": _schemas([m for _, _, o in found for m in (o.answer, o.body) if m]),
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "session": {
@@ -93,13 +95,19 @@ def _operation(endpoint: str, view: Any, operation: Operation, path: str) -> dic
             "content": {"application/json": {"schema": _ref(operation.answer)}},
         }
     }
+    if operation.tagged:
+        answers["200"]["headers"] = {"ETag": {"schema": {"type": "string"}}}
+        answers["304"] = {"description": "as `If-None-Match` says; nothing is sent again"}
     for status in operation.errors:
         answers[str(status)] = {
             "description": HTTPStatus(status).phrase,
             "content": {MEDIA_TYPE: {"schema": _ref(Problem)}},
         }
+    body = operation.body
+    schema = {"application/json": {"schema": _ref(body)}} if body else {}
     return {
-        "operationId": endpoint.removeprefix("api."),
+        **({"requestBody": {"required": True, "content": schema}} if body else {}),
+        "operationId": endpoint.rpartition(".")[2],
         "summary": operation.summary,
         "description": f"{_paragraph(view)} Roles: {', '.join(sorted(view.roles))}.",
         "parameters": [*_path_parameters(path), *_query_parameters(operation.query)],

@@ -35,11 +35,11 @@ SHOWN = 25
 @requires(*READERS)
 def home() -> str:
     """Customers, those who were searched for or the newest, and the connections' state."""
-    typed = request.args.get("q", "").strip()[:100]
+    typed = request.args.get("q", "").strip()[: read.NAME_MAX]
     after = lookup.mark("home", request.args.get("after"))
     with hub().database.read() as conn:
         page = lookup.typed_page(conn, typed, SHOWN, after)
-        connected = read.connections(conn)
+        connected = [_seen(one) for one in read.connections(conn)]
         count = 0 if typed else read.customer_count(conn)
     return render_template(
         "home.html",
@@ -92,6 +92,11 @@ def install(app: Flask) -> None:
     app.before_request(_keep_language)
 
 
+def _seen(one: read.Connected) -> read.Connected:
+    """A connection as the caller may see it: a vendor's words may hold anything."""
+    return one._replace(reason=lookup.seen_by(caller(), one.reason))
+
+
 def _guesses() -> GuessLimit:
     found: GuessLimit = current_app.extensions["conduit-guesses"]
     return found
@@ -106,5 +111,5 @@ def _form(fault: str, name: str = "") -> str:
 def _keep_language() -> None:
     """A language chosen on a page lasts; an embedded card is told its own with every address."""
     wish = language_of(request.args.get("lang"))
-    if wish and request.blueprint == "pages":
+    if wish and request.blueprint in ("pages", "inbox"):
         session["lang"] = wish

@@ -79,6 +79,9 @@ def told(status: int) -> tuple[str, str]:
         401: (_("This link has expired"), _("Open the card again from the conversation.")),
         403: (_("Not for your role"), _("Ask an administrator if you need this.")),
         404: (_("Nothing here"), _("The page may have moved, or never was.")),
+        405: (_("That cannot be done here"), _("Go back and try once more.")),
+        410: (_("No longer kept"), _("What was shown then is no longer kept.")),
+        413: (_("That is too much at once"), _("Go back and send less.")),
         429: (_("Too many tries"), _("Wait a quarter of an hour, then sign in again.")),
         503: (_("Back in a moment"), _("The database cannot answer right now. Reload soon.")),
     }

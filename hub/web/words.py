@@ -78,6 +78,77 @@ STATES = {
     "paused": _p("connection", "Paused"),
 }
 
+EVENT_STATES = {
+    "received": _p("event", "Waiting"),
+    "retry": _p("event", "Tried again later"),
+    "done": _p("event", "Applied"),
+    "quarantined": _p("event", "Quarantined"),
+    "skipped": _p("event", "Skipped"),
+}
+
+DELIVERY_STATES = {
+    "queued": _p("delivery", "Waiting"),
+    "sending": _p("delivery", "Being sent"),
+    "retry": _p("delivery", "Tried again later"),
+    "confirmed": _p("delivery", "Confirmed"),
+    "unknown": _p("delivery", "Outcome unknown"),
+    "looping": _p("delivery", "Going in circles"),
+    "dead": _p("delivery", "Given up"),
+    "skipped": _p("delivery", "Skipped"),
+}
+
+DELIVERY_HINTS = {
+    "unknown": _("It may have arrived; an administrator finds out before it is sent again."),
+    "looping": _("Systems undo what the other says; an administrator has to look at it."),
+    "dead": _("It was not written there; an administrator can mend the cause and send it again."),
+}
+
+FILTERS = {
+    "connection": _("Connection"),
+    "type": _("Type"),
+    "state": _("State"),
+    "since": _("Received since"),
+    "until": _("Received before"),
+    "record": _("Record"),
+    "text": _("Text in id, type or body"),
+}
+
+CAME_BY = {
+    "webhook": _("By webhook: the sender was proven before anything was kept."),
+    "line": _("Read from the vendor over a line of our own."),
+    "": _("No longer known: only the receipt is kept."),
+}
+
+ACTS = {
+    "request": _("New request"),
+    "reply": _("Reply"),
+    "note": _("Note"),
+}
+
+ACT_PLACES = {
+    "request": _("Which system"),
+    "reply": _("To whom"),
+    "note": _("Which system"),
+}
+
+ACT_TEXTS = {
+    "request": _("What is it about?"),
+    "reply": _("Your words to the customer"),
+    "note": _("Your note"),
+}
+
+ACT_BUTTONS = {
+    "request": _("Create request"),
+    "reply": _("Send reply"),
+    "note": _("Save note"),
+}
+
+ACT_HINTS = {
+    "request": _("Opens a ticket there, exactly once, even if that system is down right now."),
+    "reply": _("The customer receives this."),
+    "note": _("For colleagues only; the customer never sees it."),
+}
+
 VERBS = {
     "new": _("New customer"),
     "match": _("Record added"),
@@ -89,7 +160,12 @@ VERBS = {
 
 REASONS = {
     "only value": _("The only value there is."),
-    "source priority, then newest": _("Its source comes first; among equals the newest wins."),
+    "pinned": _("A person said it is the right one."),
+    "source priority": _("Its source comes first."),
+    "verified": _("Its record is the surer one: its contact points are verified."),
+    "newest": _("It is the newest among equals."),
+    "most complete": _("Its record says the most, of those that are equally new."),
+    "first by name": _("Nothing tells the records apart; the first by name was taken."),
 }
 
 RULES = {
@@ -97,6 +173,7 @@ RULES = {
     "same claim": _("Both claim the same %(type)s"),
     "claims": _("Claims a %(type)s that surely belongs to this customer"),
     "confirmed": _("A person confirmed it"),
+    "alike": _("Alike by weighed evidence, most of all by %(type)s"),
 }
 
 TYPES = {
@@ -108,6 +185,13 @@ TYPES = {
     "website": _("website"),
     "fax": _("fax"),
     "username": _("user name"),
+    "family": _("family name"),
+    "given": _("given name"),
+    "company": _("company"),
+    "org": _("name of the organisation"),
+    "place": _("address"),
+    "postcode": _("postcode"),
+    "city": _("city"),
 }
 
 FIELDS = {
@@ -126,6 +210,7 @@ CHANNELS = {
     "sms": _("SMS"),
     "web": _("Web"),
     "desk": _("Desk"),
+    "note": _("Note"),
     "other": _("Message"),
 }
 
@@ -135,6 +220,16 @@ TONES: dict[str, dict[str, str]] = {
     "Order": {"quoted": "info", "confirmed": "info", "shipped": "warm", "done": "good"},
     "Invoice": {"issued": "info", "paid": "good"},
     "state": {"ok": "good", "degraded": "warm", "auth_failed": "bad", "paused": "quiet"},
+    "event": {"received": "info", "retry": "warm", "done": "good", "quarantined": "bad"},
+    "delivery": {
+        "queued": "info",
+        "sending": "info",
+        "retry": "warm",
+        "confirmed": "good",
+        "unknown": "warm",
+        "looping": "bad",
+        "dead": "bad",
+    },
 }
 
 
@@ -176,7 +271,17 @@ _TABLES: dict[str, dict[str, Any]] = {
     "level": LEVELS,
     "level hint": LEVEL_HINTS,
     "state": STATES,
+    "event": EVENT_STATES,
+    "delivery": DELIVERY_STATES,
+    "delivery hint": DELIVERY_HINTS,
+    "came by": CAME_BY,
+    "filter": FILTERS,
     "verb": VERBS,
+    "act": ACTS,
+    "act where": ACT_PLACES,
+    "act text": ACT_TEXTS,
+    "act send": ACT_BUTTONS,
+    "act hint": ACT_HINTS,
     "reason": REASONS,
     "type": TYPES,
     "field": FIELDS,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import socket
 import socketserver
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -25,6 +26,30 @@ class Mailbox:
     imap_port: int = 0
     smtp_port: int = 0
     sent: list[bytes] = field(default_factory=list)
+    idles: bool = True
+    waiting: set[Imap] = field(default_factory=set)
+    fetched: list[int] = field(default_factory=list)
+    arrives_before_idle: list[bytes] = field(default_factory=list)
+    turn: threading.Condition = field(default_factory=threading.Condition)
+
+    def arrive(self, content: bytes, folder: str = "INBOX") -> None:
+        """A mail comes; whoever waits for it is told."""
+        with self.turn:
+            self.folders[folder].append(content)
+            for session in self.waiting:
+                with suppress(OSError):  # it may just have gone
+                    session.tell_exists()
+
+    def until_idle(self, *, no: bool = False) -> None:
+        """Return when somebody waits, or nobody any more."""
+        with self.turn:
+            assert self.turn.wait_for(lambda: bool(self.waiting) != no, 60)
+
+    def drop(self) -> None:
+        """Hang up on everybody who waits."""
+        with self.turn:
+            for session in self.waiting:
+                session.connection.shutdown(socket.SHUT_RDWR)
 
     def cuts(self, command: str) -> bool:
         """Whether to hang up now; happens once."""
@@ -64,7 +89,7 @@ class Imap(_Handler):
         return "BAD unknown"
 
     def do_capability(self, command: str) -> str:
-        self.say("* CAPABILITY IMAP4rev1")
+        self.say("* CAPABILITY IMAP4rev1" + (" IDLE" if self.box.idles else ""))
         return "OK"
 
     def do_login(self, command: str) -> str:
@@ -80,10 +105,32 @@ class Imap(_Handler):
         if self.folder not in self.box.folders:
             return "NO no such folder"
         messages = self.box.folders[self.folder]
-        self.say(f"* {len(messages)} EXISTS")
+        self.tell_exists()
         self.say(f"* OK [UIDVALIDITY {self.box.validity}] valid")
         self.say(f"* OK [UIDNEXT {len(messages) + 1}] next")
         return "OK [READ-ONLY]"
+
+    def tell_exists(self) -> None:
+        self.told = len(self.box.folders[self.folder])
+        self.say(f"* {self.told} EXISTS")
+
+    def do_idle(self, command: str) -> str:
+        with self.box.turn:
+            while self.box.arrives_before_idle:
+                self.box.folders[self.folder].append(self.box.arrives_before_idle.pop())
+                self.tell_exists()
+            self.say("+ idling")
+            if self.told != len(self.box.folders[self.folder]):
+                self.tell_exists()
+            self.box.waiting.add(self)
+            self.box.turn.notify_all()
+        try:
+            done = self.rfile.readline()
+        finally:
+            with self.box.turn:
+                self.box.waiting.remove(self)
+                self.box.turn.notify_all()
+        return "OK" if done.strip() == b"DONE" else "BAD"
 
     def do_create(self, command: str) -> str:
         self.box.folders[command.partition(" ")[2].strip('"')] = []
@@ -99,7 +146,11 @@ class Imap(_Handler):
 
     def do_uid(self, command: str) -> str:
         messages = self.box.folders[self.folder]
-        if found := re.match(r"UID SEARCH UID (\d+):(\d+)", command):
+        if found := re.match(r"UID SEARCH UID (\d+):\*", command):
+            last = len(messages)  # "*" is the last message, also below the range's beginning
+            uids = [*range(min(int(found[1]), last), last + 1)] if last else []
+            self.say("* SEARCH " + " ".join(map(str, uids)))
+        elif found := re.match(r"UID SEARCH UID (\d+):(\d+)", command):
             first, last = int(found[1]), int(found[2])
             uids = [u for u in range(first, last + 1) if 0 < u <= len(messages)]
             self.say("* SEARCH " + " ".join(map(str, uids)))
@@ -113,6 +164,7 @@ class Imap(_Handler):
     def _fetch(self, uid: int, messages: list[bytes]) -> None:
         if uid in self.box.gone:
             return
+        self.box.fetched.append(uid)
         content = messages[uid - 1]
         self.say(
             f'* {uid} FETCH (UID {uid} INTERNALDATE " 1-Nov-2026 10:00:00 +0800" '

@@ -82,16 +82,15 @@ WEBHOOK = '''
 import json
 from acme_hook.adapter import Config
 from hub.sdk import *
-from hub.sdk.signing import header, hmac_digest, verify_fresh, verify_hmac
+from hub.sdk.signing import Recipe
+
+RECIPE = Recipe(signature="header:x-sign", parts=("header:x-at", "body"), timestamp="header:x-at")
 
 class Receiver(WebhookReceiver[Config]):
     """Receiver."""
 
     def open(self, request):
-        at = header(request.headers, "x-at")
-        key = self.config.token.get_secret_value().encode()
-        verify_hmac([key], at.encode() + request.body, header(request.headers, "x-sign"))
-        verify_fresh(at, request.received_at)
+        RECIPE.verify(request, [self.config.token.get_secret_value()])
         return Envelope([Item(request.body, json.loads(request.body)["event"])])
 
     def parse(self, body):
@@ -99,9 +98,8 @@ class Receiver(WebhookReceiver[Config]):
 
     def sample(self, at):
         body, seconds = b'{"event": "e1", "id": "1", "name": "x"}', str(int(at.timestamp()))
-        key = self.config.token.get_secret_value().encode()
-        sign = hmac_digest(key, seconds.encode() + body).hex()
-        return HookRequest("POST", {"x-at": seconds, "x-sign": sign}, {}, body, at)
+        bare = HookRequest("POST", {"x-at": seconds}, {}, body, at)
+        return RECIPE.sign(bare, self.config.token.get_secret_value())
 '''
 
 MAPPING = """
@@ -209,11 +207,11 @@ FAULTS = {
 }
 
 HOOK_FAULTS = {
-    "open_door": ("verify_hmac(", "(lambda *a: None)(", "test_forgeries_are_refused"),
-    "timeless": ("verify_fresh(", "(lambda *a: None)(", "test_stale_is_refused"),
+    "open_door": ("RECIPE.verify(", "(lambda *a: None)(", "test_forgeries_are_refused"),
+    "timeless": (', timestamp="header:x-at"', "", "test_stale_is_refused"),
     "clumsy": (
-        'header(request.headers, "x-sign")',
-        'bytes.fromhex(request.headers["x-sign"]).hex()',
+        "RECIPE.verify(",
+        'bytes.fromhex(request.headers["x-sign"]); RECIPE.verify(',
         "test_malformed_headers_are_refused",
     ),
 }

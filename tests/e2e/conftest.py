@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,18 +13,18 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
-from werkzeug.serving import make_server
 
 from hub.settings import Settings
 from hub.store import accounts
-from hub.store.crypto import new_key
 from hub.store.db import Database
 from hub.store.migrate import migrate
 from hub.web import create_app
+from tests.served import served
 from tests.unit.web import world
 
 OUT = Path(__file__).parent / "out"
 PASSWORD = "correct horse battery"
+PEOPLE = {"mei": "agent", "lin": "admin"}
 CHROMIUM = os.environ.get("HUB_TEST_CHROMIUM", shutil.which("chromium") or "/usr/bin/chromium")
 REQUIRED = "chromium" in os.environ.get("HUB_TEST_REQUIRE", "").split(",")
 
@@ -45,29 +44,16 @@ class Site:
 
 
 @contextmanager
-def served(app: Any, host: str = "127.0.0.1") -> Iterator[str]:
-    """The address an application answers at while the block lasts."""
-    server = make_server(host, 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://{host}:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-@contextmanager
 def running(folder: Path, now: datetime | None = None) -> Iterator[Site]:
-    """A hub with the customers of ``tests.unit.web.world``, an agent and an auditor."""
+    """A hub with the customers of ``tests.unit.web.world``, an agent and an administrator."""
     database = Database(f"sqlite:///{folder}/hub.db")
     migrate(database)
     with database.write() as conn:
         world.fill(conn, now)
-        accounts.create(conn, "mei", PASSWORD, "agent")
+        for name, role in PEOPLE.items():
+            accounts.create(conn, name, PASSWORD, role)
         token = accounts.create_token(conn, "desk", "agent")
-    settings = Settings.model_validate({"secret_keys": [new_key()], "database_url": database.url})
+    settings = Settings.model_validate({"secret_keys": [world.KEY], "database_url": database.url})
     app = create_app(settings, database)
     with served(app) as url:
         yield Site(url, app, token)
@@ -114,9 +100,9 @@ def opened(
     return page
 
 
-def sign_in(page: Page, site: Site) -> None:
+def sign_in(page: Page, site: Site, name: str = "mei") -> None:
     page.goto(f"{site.url}/sign-in")
-    page.fill("[name=name]", "mei")
+    page.fill("[name=name]", name)
     page.fill("[name=password]", PASSWORD)
     page.keyboard.press("Enter")
     page.wait_for_url(f"{site.url}/")

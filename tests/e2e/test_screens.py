@@ -25,6 +25,15 @@ PAGES = {
     "none": "/?q=zzz",
     "sign-in": "/sign-in",
 }
+INBOX = {
+    "inbox": "/inbox",
+    "inbox-filter": "/inbox?connection=erp",
+    "quarantined": "/inbox?state=quarantined",
+    "event": "/inbox/2",
+    "receipt": "/inbox/4",
+    "refused": "/inbox/refused",
+    "replay-all": "/inbox/all/replay?connection=erp",
+}
 EXPECTED = "the server responded with a status of 404"
 LOOKS = list(product((360, 1440), ("zh-CN", "en"), ("light", "dark")))
 
@@ -34,18 +43,30 @@ def test_every_page(browser: Browser, site: Site, width: int, language: str, sch
     OUT.mkdir(exist_ok=True)
     page = opened(browser, width=width, language=language, scheme=scheme)
     sign_in(page, site)
-    for name, path in PAGES.items():
+    _look_at(page, site, PAGES, (width, language, scheme))
+    page.context.clear_cookies()
+    sign_in(page, site, "lin")
+    _look_at(page, site, INBOX, (width, language, scheme))
+    assert [text for text in page.complaints if EXPECTED not in text] == []  # type: ignore[attr-defined]
+    page.context.close()
+
+
+def _look_at(page: Page, site: Site, pages: dict[str, str], look: tuple[int, str, str]) -> None:
+    width, language, scheme = look
+    for name, path in pages.items():
         page.goto(site.url + path)
         page.screenshot(path=OUT / f"{name}-{width}-{language}-{scheme}.png", full_page=True)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, name
         assert page.evaluate("document.documentElement.lang") == language
         _open_everything(page)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{name}, opened"
-        faults = Axe().run(page).response["violations"]
-        assert [_told(fault) for fault in faults] == [], name
+        assert faults(page) == [], name
     page.screenshot(path=OUT / f"last-open-{width}-{language}-{scheme}.png", full_page=True)
-    assert [text for text in page.complaints if EXPECTED not in text] == []  # type: ignore[attr-defined]
-    page.context.close()
+
+
+def faults(page: Page) -> list[str]:
+    """What axe finds wrong with the page as it stands."""
+    return [_told(fault) for fault in Axe().run(page).response["violations"]]
 
 
 def _open_everything(page: Page) -> None:

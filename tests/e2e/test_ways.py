@@ -8,13 +8,15 @@ from flask import Flask
 from playwright.sync_api import Browser, expect
 
 from hub.web.context import Hub
-from tests.e2e.conftest import Site, opened, served, sign_in
+from tests.e2e.conftest import Site, opened, sign_in
+from tests.served import served
 from tests.unit.web.world import LI_NA
 
 
 def test_from_sign_in_to_the_reason_of_a_value_by_keyboard(browser: Browser, site: Site) -> None:
     page = opened(browser, language="en")
     page.goto(f"{site.url}/card?customer={LI_NA}")  # somebody sent a link
+    expect(page.locator("[name=name]")).to_be_focused()  # a frame after the page has loaded
     page.keyboard.type("mei")
     page.keyboard.press("Tab")
     page.keyboard.type("correct horse battery")
@@ -104,3 +106,68 @@ def test_a_desk_on_another_site_frames_the_card_only_if_it_is_named(
             page.wait_for_load_state("networkidle")
             expect(name).not_to_have_text("李娜")
         page.context.close()
+
+
+def test_a_quarantined_event_is_found_read_and_replayed_by_keyboard(
+    browser: Browser, site: Site
+) -> None:
+    page = opened(browser, language="en")
+    page.on("dialog", lambda dialog: dialog.dismiss())
+    sign_in(page, site, "lin")
+    page.get_by_role("link", name="Inbox").focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("link", name="Quarantined", exact=True).focus()
+    page.keyboard.press("Enter")
+    expect(page.locator(".hook")).to_have_count(1)
+    page.locator(".hook").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("pre.body")).to_contain_text('"text": "备件已发出"')
+    expect(page.locator("pre.body")).not_to_contain_text("s3cr3t")
+    page.get_by_role("button", name="Replay").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status")).to_contain_text("Queued again")
+    page.get_by_role("button", name="Skip").click()
+    expect(page.get_by_role("status")).to_contain_text("Left aside")
+    with page.expect_download() as told:
+        page.get_by_role("button", name="Download").click()
+    assert "s3cr3t-canary" in told.value.path().read_text()
+    assert page.complaints == []  # type: ignore[attr-defined]
+    page.context.close()
+
+
+def test_a_filter_finds_events_and_all_of_them_are_replayed_after_a_look(
+    browser: Browser, site: Site
+) -> None:
+    page = opened(browser, width=360, language="en")
+    sign_in(page, site, "lin")
+    page.goto(f"{site.url}/inbox")
+    page.locator(".filters summary").click()
+    page.select_option("[name=connection]", "erp")
+    page.fill("[name=type]", "order.created")
+    page.get_by_role("button", name="Show").click()
+    expect(page.locator(".hook")).to_have_count(2)
+    page.get_by_role("link", name="Replay all found").click()
+    expect(page.get_by_text("1 has expired")).to_be_visible()
+    page.get_by_role("button", name="Replay").click()
+    expect(page.get_by_role("status")).to_contain_text("1 event is queued again")
+    page.context.close()
+
+
+def test_who_was_refused_and_why_is_two_clicks_away(browser: Browser, site: Site) -> None:
+    page = opened(browser, language="en")
+    sign_in(page, site, "lin")
+    page.goto(f"{site.url}/inbox")
+    page.get_by_role("link", name="Refused").click()
+    page.locator("summary.hook", has_text="erp").click()
+    expect(page.get_by_text("no configured secret fits the signature")).to_be_visible()
+    expect(page.locator("details[open] pre.body")).to_contain_text('"token": "***"')
+    page.context.close()
+
+
+def test_an_agent_is_offered_no_inbox(browser: Browser, site: Site) -> None:
+    page = opened(browser, language="en")
+    sign_in(page, site)
+    expect(page.get_by_role("link", name="Inbox")).to_have_count(0)
+    page.goto(f"{site.url}/inbox")
+    expect(page.locator("h1")).to_have_text("Not for your role")
+    page.context.close()

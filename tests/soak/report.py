@@ -17,6 +17,7 @@ PAGE = ROOT / "docs" / "reliability.md"
 FIGURES = PAGE.with_suffix(".json")
 DATABASES = {"sqlite": "SQLite, `hub up`", "postgresql": "PostgreSQL and RabbitMQ"}
 Row = tuple[str, Callable[[Mapping[str, Any]], Any]]
+Runs = Mapping[str, Mapping[str, Any]]
 
 HEAD = """\
 # Reliability
@@ -76,11 +77,24 @@ records make, and who is who is what a hub finds that was told nothing but the n
 {table}
 """
 
+FLOOD = """
+## A flood of webhooks with kills
+
+A shop sends as many events as the receiver takes, on sixteen lines at once; all versions of a
+record take the same line, and one event in twenty is sent again. The receiver is killed with
+SIGKILL twenty seconds after it was up, again and again, and what was not acknowledged is sent
+again. The run fails unless every event is in the inbox once and done, and every version of every
+record was applied once and in order.
+
+{table}
+"""
+
 FOOT = """
 To repeat a run: `HUB_TEST_SEED={seed} make soak`. The seed repeats what people do and what goes
-wrong; at which line a process is killed is up to the machine. `HUB_SOAK_MINUTES=2` makes it small.
-Shorter ones of both are in `make test`: `tests/story/test_convergence.py`, on a clock of its
-own, and `tests/story/test_crash_kill.py`. The same figures as JSON:
+wrong; at which line a process is killed is up to the machine. `HUB_SOAK_MINUTES=2`
+and `HUB_SOAK_EVENTS=20000` make it small. Shorter ones are in `make test`:
+`tests/story/test_convergence.py`, on a clock of its own, `tests/story/test_crash_kill.py` and
+`tests/story/test_flood.py`. The same figures as JSON:
 [reliability.json](reliability.json).
 """
 
@@ -96,18 +110,17 @@ def note(part: str, database: str, figures: Mapping[str, Any]) -> None:
 
 def page(known: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
     """The page for these figures: part → database → what a run told."""
-    city, storm = known.get("city", {}), known.get("storm", {})
-    runs = [*city.values(), *storm.values()]
-    parts = [HEAD.format(**_summary(city, storm))]
+    city, storm, flood = (known.get(part, {}) for part in ("city", "storm", "flood"))
+    runs = [*city.values(), *storm.values(), *flood.values()]
+    parts = [HEAD.format(**_summary(city, storm, flood))]
     parts += [CITY.format(table=_table(city, CITY_ROWS))] if city else []
     parts += [STORM.format(table=_table(storm, STORM_ROWS))] if storm else []
+    parts += [FLOOD.format(table=_table(flood, FLOOD_ROWS))] if flood else []
     return "".join([*parts, FOOT.format(seed=runs[0]["seed"])])
 
 
-def _summary(
-    city: Mapping[str, Mapping[str, Any]], storm: Mapping[str, Mapping[str, Any]]
-) -> dict[str, str]:
-    runs = [*city.values(), *storm.values()]
+def _summary(city: Runs, storm: Runs, flood: Runs) -> dict[str, str]:
+    runs = [*city.values(), *storm.values(), *flood.values()]
     hooks = sum(run["webhooks"]["acknowledged"] for run in city.values())
     told = {
         "minutes": round(_total(runs, "seconds") / 60),
@@ -115,7 +128,7 @@ def _summary(
         "faults": sum(sum(run["faults"].values()) for run in city.values()),
         "edits": _total(city.values(), "edits"),
         "writes": sum(sum(run["writes"].values()) for run in city.values()),
-        "events": hooks + _total(storm.values(), "acknowledged"),
+        "events": hooks + _total(storm.values(), "acknowledged") + _total(flood.values(), "events"),
         "rows": _total(city.values(), "rows"),
         "lost": _total(city.values(), "lost"),
         "doubled": _total(city.values(), "doubled"),
@@ -155,6 +168,10 @@ def _of(what: str, *names: str) -> Callable[[Mapping[str, Any]], Any]:
     return lambda run: [run[what][name] for name in names]
 
 
+def _of_run(*names: str) -> Callable[[Mapping[str, Any]], Any]:
+    return lambda run: [run[name] for name in names]
+
+
 CITY_ROWS: tuple[Row, ...] = (
     ("date, seed", _when),
     ("unrest", _length),
@@ -186,5 +203,16 @@ STORM_ROWS: tuple[Row, ...] = (
     ("events acknowledged", lambda run: run["acknowledged"]),
     ("not taken and sent again", lambda run: run["refused"]),
     ("killed with SIGKILL", lambda run: run["kills"]),
+    ("seconds until all was applied, after the last event", lambda run: run["quiet_s"]),
+)
+
+FLOOD_ROWS: tuple[Row, ...] = (
+    ("date, seed", _when),
+    ("events; records", _of_run("events", "records")),
+    ("minutes of sending", lambda run: f"{run['seconds'] / 60:.0f} on {run['cpus']} CPUs"),
+    ("sent again though acknowledged", lambda run: run["repeated"]),
+    ("not taken and sent again", lambda run: run["refused"]),
+    ("killed with SIGKILL", lambda run: run["kills"]),
+    ("**versions applied; out of order**", _of_run("applied", "disordered")),
     ("seconds until all was applied, after the last event", lambda run: run["quiet_s"]),
 )

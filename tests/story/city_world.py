@@ -234,18 +234,19 @@ class World:
         ran = 0
         for connection, stream in due.pulls(self.hub):
             lease = pipeline.pull_lease(connection, stream)
-            self._task(lease, pipeline.pull, connection, stream)
+            self._task([lease], pipeline.pull, connection, stream)
             ran += 1
         for id_ in due.jobs(self.hub):
-            self._task(jobs.lease_name(id_), jobs.run, id_)
+            self._task([jobs.lease_name(id_)], jobs.run, id_)
             ran += 1
-        for name in due.lanes(self.hub):
-            self._task(name, pipeline.ingest if name.startswith("in:") else pipeline.deliver)
+        for names in due.lanes(self.hub):
+            is_in = names[0].startswith("in:")
+            self._task(names, pipeline.ingest if is_in else pipeline.deliver)
             ran += 1
         return ran
 
-    def _task(self, lease: str, story: Callable[..., Any], *told: Any) -> None:
-        with leased(self.hub, lease) as lane, suppress(HubError):  # noted, and due again later
+    def _task(self, names: list[str], story: Callable[..., Any], *told: Any) -> None:
+        with leased(self.hub, *names) as lane, suppress(HubError):  # noted, and due again later
             if lane is not None:
                 story(self.hub, lane, *told)
 

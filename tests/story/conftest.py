@@ -1,4 +1,4 @@
-"""A clock that stories may move; those that start processes are told one at a time."""
+"""A clock that stories may move; those that need the whole machine are told one at a time."""
 
 from __future__ import annotations
 

@@ -59,15 +59,15 @@ def drain(hub: Hub) -> int:
     """Run every lane with something due until none is left; how many tasks ran."""
     ran = 0
     for _ in range(DRAIN_MAX):
-        names = due.lanes(hub)
-        if not names:
+        groups = due.lanes(hub)
+        if not groups:
             return ran
-        for name in names:
-            with leased(hub, name) as lane:
+        for names in groups:
+            with leased(hub, *names) as lane:
                 assert lane is not None
-                (pipeline.ingest if name.startswith("in:") else pipeline.deliver)(hub, lane)
+                (pipeline.ingest if names[0].startswith("in:") else pipeline.deliver)(hub, lane)
             ran += 1
-    raise AssertionError(f"these lanes never end: {names}")
+    raise AssertionError(f"these lanes never end: {groups}")
 
 
 def customer(hub: Hub, type_: str, value: str) -> Profile:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import shlex
 import signal
 import socket
 import subprocess
@@ -22,8 +20,9 @@ from typing import Any
 import kombu
 import redis
 
+from bench.rig import procfile
 from hub.cli.run import end_with_parent
-from hub.registry import ROOT, Hub, open_hub
+from hub.registry import Hub, open_hub
 from hub.settings import Settings
 from tests.conftest import KEY
 
@@ -129,8 +128,12 @@ class Installation:
             self.kill(name)
 
     def is_reachable(self) -> bool:
+        return self.answers(self.hooks_port)
+
+    def answers(self, port: int) -> bool:
+        """Whether the process that listens there is well."""
         try:
-            url = f"http://127.0.0.1:{self.hooks_port}/healthz"
+            url = f"http://127.0.0.1:{port}/healthz"
             with urllib.request.urlopen(url, timeout=5) as answer:
                 return bool(answer.status == 200)
         except (OSError, urllib.error.URLError):
@@ -189,18 +192,6 @@ def own_queue(broker_url: str) -> Iterator[dict[str, Any]]:
         else:
             with kombu.Connection(broker_url) as broker:
                 broker.default_channel.queue_delete(name)
-
-
-def procfile(**values: str) -> dict[str, list[str]]:
-    """The commands of the Procfile, ``${NAME:-default}`` filled in."""
-
-    def fill(match: re.Match[str]) -> str:
-        return values.get(match.group(1), match.group(2))
-
-    lines = (ROOT / "Procfile").read_text("utf-8").splitlines()
-    named = (line.partition(": ") for line in lines)
-    pattern = re.compile(r"\$\{(\w+):-([^}]*)\}")
-    return {name: shlex.split(pattern.sub(fill, command)) for name, _, command in named}
 
 
 def children(pid: int) -> list[int]:

@@ -25,6 +25,7 @@ from sqlalchemy import select
 
 from adapters.demo.webhook import sign
 from hub.profiles.build import build
+from hub.profiles.traits import since
 from hub.registry import Hub, apply, open_hub
 from hub.sdk import Item
 from hub.settings import Settings
@@ -292,6 +293,7 @@ def _check_ledger(ledger: Path, applied: Mapping[str, list[int]]) -> None:
 
 def check_profiles(hub: Hub) -> None:
     """Each stored profile is what its records make now, and every fact has found its party."""
+    now = leases.now()
     with hub.database.read() as conn:
         orphans = conn.execute(
             select(schema.record.c.ref).where(
@@ -301,10 +303,10 @@ def check_profiles(hub: Hub) -> None:
         stored = {
             row.customer_id: row.document for row in conn.execute(select(schema.profile)).all()
         }
-        material = profiles.material(conn, stored)
+        material = profiles.material(conn, stored, since(hub.catalogue, now))
     assert orphans == []
     for id_, document in stored.items():
-        built = build(id_, material[id_], priority=(), regions={}, now=leases.now())
+        built = build(id_, material[id_], hub.manner, now)
         assert built is not None
         assert _timeless(built.model_dump_json(exclude_defaults=True)) == _timeless(document)
 

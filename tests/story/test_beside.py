@@ -27,14 +27,14 @@ def item(stream: str, **record: str) -> Item:
 def drain_at_once(hub: Hub) -> None:
     """Drain every lane, several of them at the same time."""
 
-    def work(name: str) -> None:
-        with leased(hub, name) as lane:
+    def work(names: list[str]) -> None:
+        with leased(hub, *names) as lane:
             if lane is not None:
                 pipeline.ingest(hub, lane)
 
     with ThreadPoolExecutor(WORKERS) as pool:
-        while names := due.lanes(hub):
-            list(pool.map(work, names))
+        while groups := due.lanes(hub):
+            list(pool.map(work, groups))
 
 
 def test_every_fact_reaches_the_profile_of_its_customer(open_with: Open) -> None:

@@ -171,3 +171,19 @@ def test_a_secret_is_not_in_the_database_in_clear(hub: Cli, tmp_path: Path) -> N
     hub("apply")
     for path in tmp_path.glob("hub.db*"):
         assert b"s3cr3t-canary" not in path.read_bytes()
+
+
+def test_people_decide_who_is_who(hub: Cli) -> None:
+    hub("apply")
+    hub("pull", "crm")
+    a, b = "crm/customers/C0000", "crm/customers/C0001"
+    assert json.loads(hub("review", "list", "--json").stdout) == {"items": [], "total": 0}
+    (one,) = json.loads(hub("review", "confirm", a, b, "--json").stdout)["customers"]
+    told = json.loads(hub("explain", a, b, "--json").stdout)
+    assert told["evidence"]
+    assert [d["verb"] for d in told["decisions"] if d["a"]] == ["confirm"]
+    parted = json.loads(hub("identity", "split", one, b, "--why", "two", "--json").stdout)
+    assert len(parted["customers"]) == 2
+    assert "one customer" in hub("identity", "merge", *parted["customers"]).stdout
+    assert "in use" in hub("identity", "train").stdout
+    assert "no record would be left" in hub.refuses("identity", "split", one, a, b)

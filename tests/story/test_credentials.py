@@ -292,10 +292,10 @@ def test_dead_auth_is_told_once_and_after_a_sign_in_everything_goes_on(
     given_out = due.lanes(hub)  # on their way to workers when the grant ends
     vendor.revoke()
     vendor.api.clear()
-    for name in given_out:
-        with leased(hub, name) as lane:
+    for names in given_out:
+        with leased(hub, *names) as lane:
             assert lane is not None
-            (pipeline.ingest if name.startswith("in:") else pipeline.deliver)(hub, lane)
+            (pipeline.ingest if names[0].startswith("in:") else pipeline.deliver)(hub, lane)
     assert state_of(hub, "crm") == "auth_failed"
     assert open_alerts(hub) == [("auth", "crm")]
 

@@ -54,7 +54,6 @@ def newest(hub: Hub) -> int:
     return at
 
 
-@pytest.mark.xdist_group("processes")
 def test_a_killed_pull_goes_on_at_its_checkpoint(there: Installation) -> None:
     with there.hub() as hub:
         killed = 0
@@ -145,9 +144,9 @@ def taken_over(hub: Hub, name: str) -> Lane:
     """The lane of a holder who slept until somebody else took it."""
     with hub.database.write() as conn:
         leases.ensure_lanes(conn, [name]) if name.count(":") == 2 else leases.ensure(conn, [name])
-        slept = leases.take(conn, name, "sleeper", -1)
+        slept = leases.take(conn, [name], "sleeper", -1)
         assert slept
-        assert leases.take(conn, name, "other", 60)
+        assert leases.take(conn, [name], "other", 60)
     return Lane(slept, held_at=float("-inf"))
 
 
@@ -199,8 +198,8 @@ def test_an_ingest_without_its_lease_writes_nothing(hub: Hub) -> None:
 
 def test_a_delivery_without_its_lease_is_neither_sent_nor_noted(hub: Hub) -> None:
     receive(hub, "crm", order(1, 1))
-    for name in due.lanes(hub):
-        with leased(hub, name) as lane:
+    for names in due.lanes(hub):
+        with leased(hub, *names) as lane:
             assert lane
             pipeline.ingest(hub, lane)
     lane = taken_over(hub, lane_of(hub, "delivery"))
@@ -214,8 +213,8 @@ def test_a_delivery_without_its_lease_is_neither_sent_nor_noted(hub: Hub) -> Non
 def test_a_lease_lost_while_a_vendor_is_asked_confirms_nothing(hub: Hub) -> None:
     """The write happened; the new holder asks again under the same key, and confirms."""
     receive(hub, "crm", order(1, 1))
-    for name in due.lanes(hub):
-        with leased(hub, name) as lane:
+    for names in due.lanes(hub):
+        with leased(hub, *names) as lane:
             assert lane
             pipeline.ingest(hub, lane)
     lane = taken_over(hub, lane_of(hub, "delivery"))

@@ -572,9 +572,9 @@ def test_a_reconciliation_without_its_lease_writes_nothing(hub: Hub) -> None:
     filled(hub)
     id_ = start(hub)
     with hub.database.write() as conn:
-        slept = leases.take(conn, jobs.lease_name(id_), "sleeper", -1)
+        slept = leases.take(conn, [jobs.lease_name(id_)], "sleeper", -1)
         assert slept
-        assert leases.take(conn, jobs.lease_name(id_), "other", 60)
+        assert leases.take(conn, [jobs.lease_name(id_)], "other", 60)
     with pytest.raises(LeaseLostError):
         jobs.run(hub, Lane(slept), id_)
     assert scalar(hub, "SELECT count(*) FROM sighting") == 0

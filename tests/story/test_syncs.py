@@ -10,16 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, select
 
 from adapters.demo.account import Account
 from hub.errors import RejectedError, RetryableError, UnknownOutcomeError
-from hub.pipeline import align, due, jobs, react, replay
+from hub.pipeline import absorb, align, due, jobs, react, replay
+from hub.pipeline.deliver import deliver
 from hub.pipeline.lane import leased
 from hub.registry import Hub, open_hub
 from hub.sdk import Change
-from hub.store import alerts, breaker, connections, leases, outbox
+from hub.store import alerts, breaker, connections, customers, kept, leases, outbox
 from hub.store import jobs as store_jobs
+from hub.store.schema import delivery
 from tests.story.helpers import account, customer, demo, drain, pull, scalar
 from tests.story.test_deliver import Forgetful, Searching, free_lanes
 
@@ -119,6 +121,20 @@ def test_records_of_one_customer_are_brought_in_line_and_none_is_made(hub: Hub) 
     assert rows(erp)[0]["tier"] == "gold"
 
 
+def test_namesakes_with_numbered_mailboxes_keep_their_own(
+    open_with: Callable[..., Hub],
+) -> None:
+    fields = ["name", "contact_points[type=email].value"]
+    hub = open_with({"crm": demo(), "erp": demo()}, syncs=[{**SYNC, "fields": fields}])
+    crm, erp = sides(hub)
+    for n in (1, 2):
+        row = {"id": f"{n}", "kind": "person", "name": "王伟", "email": f"wei{n}@acme.cn"}
+        crm.put("customers", row)
+    work(hub)
+    for vendor in (crm, erp):
+        assert {row["email"] for row in rows(vendor)} == {"wei1@acme.cn", "wei2@acme.cn"}
+
+
 def test_what_a_system_owns_is_never_written_there(
     open_with: Callable[..., Hub], own_settings: Any
 ) -> None:
@@ -188,6 +204,89 @@ def test_a_deleted_copy_is_not_made_again(hub: Hub) -> None:
     work(hub)
     assert rows(erp) == []
     assert len(rows(crm)) == 1
+
+
+def states(hub: Hub) -> list[str]:
+    with hub.database.read() as conn:
+        return [row["state"] for row in outbox.page(conn) if row["state"] != "confirmed"]
+
+
+def test_one_customer_whose_copy_is_made_twice_at_once_gets_one(
+    open_with: Callable[..., Hub], clock: Callable[[timedelta], None]
+) -> None:
+    three = {**SYNC, "streams": [*SYNC["streams"], "shop/customers"], "create": ["erp/customers"]}
+    hub = open_with({"crm": demo(), "erp": demo(), "shop": demo()}, syncs=[three])
+    crm, erp, shop = account(hub, "crm"), account(hub, "erp"), account(hub, "shop")
+    work(hub)
+    crm.put("customers", WANG)
+    shop.put("customers", {**WANG, "id": "7", "phone": "+86 138 1234 0002"})
+    erp.plan("push", UnknownOutcomeError("the answer was lost"))
+    erp.plan("push", RetryableError("busy", maybe_done=False))
+    for name in ("crm", "shop"):
+        pull(hub, name, "customers")
+    drain(hub)
+    shop.put("customers", {"id": "7", "phone": WANG["phone"]})  # it is the same person
+    pull(hub, "shop", "customers")
+    with hub.database.read() as conn:
+        found = {
+            row["under_way"]: row for row in map(dict, conn.execute(select(delivery)).mappings())
+        }
+    clock(timedelta(seconds=10))
+    with leased(hub, found[None]["lane"]) as lane:
+        assert lane is not None
+        deliver(hub, lane)  # the other one is not through yet
+    assert rows(erp) == []
+    clock(timedelta(minutes=5))
+    work(hub)
+    assert len(rows(erp)) == 1
+    assert states(hub) == []
+
+
+def test_a_copy_made_behind_a_failing_gateway_is_not_copied_back(
+    hub: Hub, clock: Callable[[timedelta], None]
+) -> None:
+    crm, erp = sides(hub)
+    work(hub)
+    erp.plan("push", RetryableError("answered 502"), after=True)
+    crm.put("customers", {**WANG, "phone": ""})  # nothing says that the two are one
+    pull(hub, "crm", "customers")
+    drain(hub)
+    assert len(rows(erp)) == 1  # made, and nobody told us
+    pull(hub, "erp", "customers")
+    work(hub)
+    clock(timedelta(minutes=1))
+    work(hub)
+    assert (len(rows(crm)), len(rows(erp))) == (1, 1)
+    assert states(hub) == []
+    erp.put("customers", {"id": rows(erp)[0]["id"], "tier": "VIP"})
+    work(hub)
+    assert rows(crm)[0]["tier"] == "VIP"
+
+
+def test_a_write_to_what_was_deleted_unseen_ends_by_itself(hub: Hub) -> None:
+    crm, erp = sides(hub)
+    crm.put("customers", WANG)
+    work(hub)
+    erp.remove("customers", rows(erp)[0]["id"])
+    crm.put("customers", {"id": "1", "tier": "VIP"})
+    pull(hub, "crm", "customers")  # the hub does not know of the deletion yet
+    drain(hub)
+    assert states(hub) == []
+    assert scalar(hub, "SELECT count(*) FROM record WHERE deleted_at IS NOT NULL") == 1
+    assert rows(erp) == []
+
+
+def test_a_refused_write_ends_when_its_record_turns_out_to_be_deleted(hub: Hub) -> None:
+    crm, erp = sides(hub)
+    crm.put("customers", WANG)
+    work(hub)
+    erp.plan("push", RejectedError("the record is locked"))
+    crm.put("customers", {"id": "1", "tier": "VIP"})
+    work(hub)
+    assert states(hub) == ["dead"]
+    erp.remove("customers", rows(erp)[0]["id"])
+    work(hub)
+    assert states(hub) == ["skipped"]
 
 
 def test_merging_two_customers_brings_their_records_in_line(hub: Hub) -> None:
@@ -475,6 +574,22 @@ def test_a_reaction_that_was_put_off_happens_once(open_with: Callable[..., Hub])
     with hub.database.read() as conn:
         assert store_jobs.due(conn) == []
     assert scalar(hub, "SELECT count(*) FROM delivery") == before + 1
+
+
+def test_of_two_reactions_for_one_customer_one_sees_the_other(
+    open_with: Callable[..., Hub], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    then = {"write": "crm/customers", "fields": {"tier": "VIP"}, "keep": True}
+    hub = open_with({"crm": demo()}, [{"id": "told", "when": "Person changed", "then": then}])
+    account(hub, "crm").put("customers", {"id": "0", "kind": "person", "name": "x"})
+    pull(hub, "crm", "customers")
+    took: list[object] = []
+    monkeypatch.setattr(customers, "lock", lambda _, ids: took.extend(ids))
+    monkeypatch.setattr(kept, "aim", lambda _, __: took.append("aimed") or [])
+    with hub.database.write() as conn:
+        absorb.react(conn, hub, ["crm/customers/0"], quiet=False)
+        (id_,) = customers.customers_of(conn, ["crm/customers/0"])
+    assert took == [id_, "aimed"]
 
 
 def test_what_a_stranger_claims_adopts_nobodys_record(hub: Hub) -> None:

@@ -277,13 +277,13 @@ def scans(conn: Connection, statement: str, values: Any) -> list[Any]:
         lines = [row[-1].split() for row in plan]
         return [line for line in lines if line[0] == "SCAN" and line[1] in BIG]
     (plan,) = conn.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", values).scalar_one()
-    return [node for node in _nodes(plan["Plan"]) if _reads_all(node)]
+    return [node for node in nodes(plan["Plan"]) if _reads_all(node)]
 
 
-def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield node
     for below in node.get("Plans", ()):
-        yield from _nodes(below)
+        yield from nodes(below)
 
 
 def _reads_all(node: dict[str, Any]) -> bool:
@@ -291,6 +291,7 @@ def _reads_all(node: dict[str, Any]) -> bool:
     return node.get("Relation Name") in BIG and not by_key
 
 
+@pytest.mark.fresh_database
 def test_every_look_up_goes_by_an_index(hub: Hub) -> None:
     (owner,) = traced(hub, "shop/customers/C1").customers
     id_ = scalar(hub, "SELECT id FROM delivery")

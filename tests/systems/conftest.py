@@ -16,7 +16,7 @@ import pytest
 
 from demo import people
 from demo.people import People
-from demo.systems import ALL, Mailbox, Roundup, System, Tryton, together
+from demo.systems import ALL, Mailbox, Matrix, Roundup, System, Tryton, together
 
 REPOSITORY = Path(__file__).parents[2]
 ROOT = Path(os.environ.get("HUB_SYSTEMS_ROOT", REPOSITORY / ".demo"))
@@ -65,3 +65,9 @@ def roundup(systems: Mapping[str, System]) -> Roundup:
 def mailbox(systems: Mapping[str, System]) -> Mailbox:
     """The running mailbox."""
     return cast("Mailbox", systems["mailbox"])
+
+
+@pytest.fixture(scope="session")
+def matrix(systems: Mapping[str, System]) -> Matrix:
+    """The running chat."""
+    return cast("Matrix", systems["matrix"])

@@ -7,7 +7,7 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from demo.systems import Mailbox, Roundup, Tryton
+from demo.systems import Mailbox, Matrix, Roundup, Tryton
 from hub.registry import Hub, Live, manifest
 from hub.sdk import Change, Raw
 from hub.store import checkpoints
@@ -36,6 +36,12 @@ def mail(mailbox: Mailbox, **more: Any) -> Live:
     given |= {"smtp_host": "127.0.0.1", "smtp_port": mailbox.smtp_port, "smtp_tls": "none"}
     given |= {"smtp_login": False, "allow_networks": LOOPBACK}
     return Live("mail", manifest("email"), {**given, **more})
+
+
+def chat(matrix: Matrix, **more: Any) -> Live:
+    env = matrix.env()
+    given = {"homeserver": env["MATRIX_URL"], "access_token": env["MATRIX_TOKEN"]}
+    return Live("chat", manifest("matrix"), {**given, "allow_networks": LOOPBACK, **more})
 
 
 def pulled(live: Live, stream: str, cursor: str | None = None) -> tuple[dict[str, Raw], str | None]:

@@ -23,10 +23,20 @@ from hub.log import Formatter, bind, redact
         ("mail from li@na.cn", "li@na"),
         ("call 139 1234 5678 now", "1234"),
         ("call +86 139-1234-5678 now", "1234"),
+        ("nobody has phone:13912345678", "12345"),
+        ("nobody has phone:+8613912345678", "12345"),
+        ("crm/users/110105194912310021 is held", "19491231"),
+        ("crm/users/11010519491231002X is held", "19491231"),
+        ("(021) 5550-0100 is busy", "0100"),
     ],
 )
 def test_redacted(text: str, hidden: str) -> None:
     assert hidden not in redact(text)
+
+
+def test_a_long_line_takes_no_longer_than_it_is() -> None:
+    text = "x" * 1_000_000  # with a pattern without an end: for hours
+    assert redact(f"{text} a@b.cn") == f"{text} ***@***"
 
 
 def test_what_is_no_secret_stays() -> None:

@@ -11,15 +11,23 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 from flask import Response, abort, request
 
 from demo.city.ledger import Row
 from demo.city.site import Route, Site, answer, answer_page, body, plain, shown
-from hub.sdk.signing import hmac_digest
+from hub.sdk import HookRequest
+from hub.sdk.signing import Recipe
 
-SIGNATURE, SENT_AT = "x-crm-signature", "x-crm-sent-at"
+SENT_AT = "x-crm-sent-at"
+RECIPE = Recipe(
+    signature="header:x-crm-signature",
+    parts=(f"header:{SENT_AT}", "body"),
+    separator=".",
+    timestamp=f"header:{SENT_AT}",
+)
 
 
 class Crm(Site):
@@ -80,8 +88,8 @@ class Crm(Site):
 
 def sign(secret: str, content: bytes, sent_at: str) -> dict[str, str]:
     """The headers that prove a webhook."""
-    digest = hmac_digest(secret.encode(), sent_at.encode() + b"." + content)
-    return {SENT_AT: sent_at, SIGNATURE: digest.hex()}
+    bare = HookRequest("POST", {SENT_AT: sent_at}, {}, content, datetime.now(UTC))
+    return dict(RECIPE.sign(bare, secret).headers)
 
 
 def _cursor(row: Row) -> str:

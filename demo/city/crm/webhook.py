@@ -7,18 +7,14 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from demo.city.crm.adapter import CrmConfig
-from demo.city.crm.server import SENT_AT, SIGNATURE, sign
+from demo.city.crm.server import RECIPE, sign
 from hub.sdk import Deleted, Envelope, HookRequest, Item, Row, WebhookReceiver
-from hub.sdk.signing import header, verify_fresh, verify_hmac
+from hub.sdk.signing import revealed
 
 
 class CrmReceiver(WebhookReceiver[CrmConfig]):
     def open(self, request: HookRequest) -> Envelope:
-        sent_at = header(request.headers, SENT_AT)
-        keys = [secret.get_secret_value().encode() for secret in self.config.webhook_secrets]
-        message = sent_at.encode() + b"." + request.body
-        verify_hmac(keys, message, header(request.headers, SIGNATURE))
-        verify_fresh(sent_at, request.received_at)
+        RECIPE.verify(request, revealed(self.config.webhook_secrets))
         event = json.loads(request.body)
         return Envelope([Item(request.body, event["event"], f"{event['stream']}/{event['id']}")])
 

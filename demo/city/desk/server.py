@@ -8,16 +8,16 @@ for ``/requesters`` and ``/comments``. Webhooks follow Standard Webhooks and onl
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from flask import Response, abort, jsonify, request
 
 from demo.city.ledger import Row
 from demo.city.site import Route, Site, answer, answer_page, body, plain
-from hub.sdk.signing import standard_signature
+from hub.sdk import HookRequest
+from hub.sdk.signing import STANDARD
 
 FEED_S = 30 * 24 * 3600.0
 
@@ -85,6 +85,6 @@ class Desk(Site):
 
 def sign(secret: str, event: str, sent_at: str, content: bytes) -> dict[str, str]:
     """The headers that prove a webhook."""
-    signature = standard_signature(secret, event, sent_at, content)
-    told = f"v1,{base64.b64encode(signature).decode()}"
-    return {"webhook-id": event, "webhook-timestamp": sent_at, "webhook-signature": told}
+    headers = {"webhook-id": event, "webhook-timestamp": sent_at}
+    bare = HookRequest("POST", headers, {}, content, datetime.now(UTC))
+    return dict(STANDARD.sign(bare, secret).headers)

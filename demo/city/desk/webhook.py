@@ -9,14 +9,13 @@ from datetime import datetime
 from demo.city.desk.adapter import DeskConfig
 from demo.city.desk.server import sign
 from hub.sdk import Deleted, Envelope, HookRequest, Item, RecordRef, WebhookReceiver
-from hub.sdk.signing import verify_standard
+from hub.sdk.signing import STANDARD, revealed
 
 
 class DeskReceiver(WebhookReceiver[DeskConfig]):
     def open(self, request: HookRequest) -> Envelope:
-        secrets = [secret.get_secret_value() for secret in self.config.webhook_secrets]
-        event = verify_standard(secrets, request.headers, request.body, request.received_at)
-        named = json.loads(request.body)
+        STANDARD.verify(request, revealed(self.config.webhook_secrets))
+        event, named = request.headers["webhook-id"], json.loads(request.body)
         return Envelope([Item(request.body, event, f"{named['stream']}/{named['id']}")])
 
     def parse(self, body: bytes) -> Iterator[RecordRef | Deleted]:

@@ -2,7 +2,10 @@
 "use strict";
 
 (() => {
-  const language = document.documentElement.lang;
+  const root = document.documentElement;
+  const language = root.lang;
+  root.classList.add("scripted");
+  root.classList.toggle("can-copy", Boolean(navigator.clipboard));
 
   const UNITS = [
     ["year", 31557600], ["month", 2629800], ["week", 604800],
@@ -31,12 +34,10 @@
     setTimeout(() => button.classList.remove("done"), 1500);
   }
 
-  if (navigator.clipboard) {
-    for (const button of document.querySelectorAll("button.copy")) {
-      button.hidden = false;
-      button.addEventListener("click", () => copy(button));
-    }
-  }
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("button.copy");
+    if (button) copy(button);
+  });
 
   document.addEventListener("keydown", (event) => {
     const typing = event.target.closest("input, textarea, select, [contenteditable]");

@@ -11,11 +11,11 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy import text
 
-from bench import profile, pull, rig, webhooks
+from bench import latency, profile, pull, rig, webhooks
 from bench.__main__ import main
 from bench.backends import Backends
 from bench.measuring import cpu_of
-from bench.peers import start
+from bench.peers import npm, start
 from hub.cli.run import _children
 from hub.settings import Settings
 
@@ -71,6 +71,25 @@ def test_a_peer_that_cannot_be_installed_is_left_out(
     assert start.python_of(start.PEER, tmp_path) is None
 
 
+@pytest.mark.parametrize("name", npm.NAMES)
+def test_a_peer_is_used_again_only_as_it_is_locked_now(tmp_path: Path, name: str) -> None:
+    lock = (npm.HERE / name / npm.LOCK).read_bytes()
+    (tmp_path / name).mkdir()
+    (tmp_path / name / npm.READY).touch()
+    npm._venv(tmp_path).mkdir()
+    (tmp_path / name / npm.LOCK).write_bytes(lock)
+    assert npm.installed(name, tmp_path) == tmp_path / name
+    (tmp_path / name / npm.LOCK).write_bytes(lock.replace(b"sha512-", b"sha256-", 1))
+    assert npm.installed(name, tmp_path) is None
+
+
+@pytest.mark.parametrize("name", npm.NAMES)
+def test_what_is_locked_is_what_is_asked_for(name: str) -> None:
+    asked = json.loads((npm.HERE / name / "package.json").read_text("utf-8"))["dependencies"]
+    locked = json.loads((npm.HERE / name / npm.LOCK).read_text("utf-8"))["packages"]
+    assert {wanted: locked[f"node_modules/{wanted}"]["version"] for wanted in asked} == asked
+
+
 def test_processors_are_counted_while_a_process_runs() -> None:
     used = cpu_of(os.getpid())
     assert used is not None
@@ -81,15 +100,25 @@ def test_processors_are_counted_while_a_process_runs() -> None:
 
 def test_webhooks_are_accepted_by_all_that_are_compared() -> None:
     rows = webhooks.run(["sqlite"], seconds=0.3, rounds=1)
-    assert {row["application"] for row in rows} == set(webhooks.APPLICATIONS)
+    for database in ("sqlite", webhooks.SLOW):
+        compared = {row["application"] for row in rows if row["database"] == database}
+        assert compared == set(webhooks.APPLICATIONS[database])
     assert all(row["events_per_s"] > 0 for row in rows)
     webhooks.show(rows)
+
+
+def test_the_way_from_a_webhook_to_a_profile_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(latency, "CONTACTS", 200)
+    (row,) = latency.run(["sqlite"], seconds=0.5)
+    assert row["events"] > 50
+    assert 0 < row["p50_ms"] <= row["p95_ms"] <= row["worst_ms"]
+    latency.show([row])
 
 
 def test_profiles_are_read_by_id_and_by_phone() -> None:
     rows = profile.run(["sqlite"], [200], seconds=0.3, rounds=1)
     assert {(row["by"], row["connections"]) for row in rows} == {
-        (by, n) for by in ("id", "phone") for n in profile.CONNECTIONS
+        (by, n) for by in ("id", "phone", "card") for n in profile.CONNECTIONS
     }
     profile.show(rows)
 

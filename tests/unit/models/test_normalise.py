@@ -83,7 +83,8 @@ def test_placeholders_are_blocked(value: str) -> None:
 
 def test_found_by_characters_and_pinyin() -> None:
     keys = search_keys("陳靜").splitlines()
-    assert {"陳靜", "陈静", "chen jing", "chenjing"} <= set(keys)
+    assert {"陳靜", "陈静", "chen jing", "chenjing", "cj"} <= set(keys)
+    assert "wf" in search_keys("Wang Fang").splitlines()
 
 
 def test_names_can_be_read_by_two_threads_from_the_start() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import socket
+from contextlib import closing
 from typing import Any
 
 import pytest
 
 from hub.errors import ConfigError, RetryableError
 from hub.sdk import connect_address
+from hub.sdk.egress import GuardedAdapter
 
 
 def resolves_to(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
@@ -46,3 +48,14 @@ def test_an_allowed_network(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_name_that_does_not_resolve() -> None:
     with pytest.raises(RetryableError):
         connect_address("no.such.host.invalid", 443)
+
+
+def test_what_is_written_goes_out_at_once() -> None:
+    """Else each request on a kept connection waits for the other side's late acknowledgement."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        adapter = GuardedAdapter(["127.0.0.0/8"])
+        pool = adapter.poolmanager.connection_from_host("127.0.0.1", server.getsockname()[1])
+        with closing(pool._get_conn()) as connection:
+            connection.connect()
+            assert connection.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        adapter.close()

@@ -77,12 +77,51 @@ def test_a_status_is_an_error(
     assert len(mock.calls) == (3 if error is RetryableError else 1)
 
 
+@pytest.mark.parametrize("status", [204, 401, 404, 409, 410, 429, 500, 504])
+def test_any_status_is_an_answer_to_who_asks_for_it(
+    http: Http, mock: responses.RequestsMock, waits: list[float], status: int
+) -> None:
+    mock.post(URL, status=status, headers={"Retry-After": "7"})
+    answer = http.request("POST", "/things", json={}, any_status=True)
+    assert (answer.status_code, module.retry_after_s(answer), waits) == (status, 7.0, [])
+
+
 def test_what_a_vendor_calls_a_conflict(mock: responses.RequestsMock) -> None:
     mock.put(URL, status=409)
     client = Http("https://api.example.org/v1", conflicts=(423,))
     with pytest.raises(RejectedError) as caught:
         client.request("PUT", "/things")
     assert type(caught.value) is RejectedError
+
+
+def test_a_vendor_may_say_more_than_its_status(mock: responses.RequestsMock) -> None:
+    def refuse(status: int, body: Any) -> None:
+        if body["code"] == "slow down":
+            raise RetryableError(f"{status}", retry_after_s=60)
+
+    client = Http("https://api.example.org/v1", raise_for_refusal=refuse)
+    mock.get(URL, status=403, json={"code": "slow down"})
+    with pytest.raises(RetryableError):
+        client.get("/things")
+    mock.replace("GET", URL, status=403, json={"code": "no"})
+    with pytest.raises(AuthError):
+        client.get("/things")
+    mock.replace("GET", URL, status=403, body="<p>no</p>")
+    with pytest.raises(AuthError):
+        client.get("/things")
+
+
+@pytest.mark.parametrize("status", [200, 401, 404, 500])
+def test_a_token_in_the_path_is_not_shown(
+    mock: responses.RequestsMock, waits: list[float], status: int
+) -> None:
+    mock.get("https://api.example.org/bot123:geheim/me", status=status, body="no JSON")
+    client = Http("https://api.example.org/bot123:geheim", hidden=["123:geheim", ""])
+    with pytest.raises((RemoteError, RejectedError)) as caught:
+        client.get("/me")
+    told = f"{caught.value} {caught.value.hint}"
+    assert "geheim" not in told
+    assert "/bot***/me" in told
 
 
 def test_short_trouble_is_sat_out(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import pytest
 from sqlalchemy import select, text
 
 from hub.store import bulk
@@ -61,6 +62,7 @@ def test_among_finds_exactly_the_named(database_url: str) -> None:
     database.close()
 
 
+@pytest.mark.fresh_database
 def test_among_goes_by_index(database_url: str) -> None:
     database = Database(database_url)
     query = select(link.c.customer_id).where(bulk.among(link.c.ref, ["crm/customers/1"]))

@@ -13,12 +13,11 @@ from flask.testing import FlaskClient
 
 from hub.settings import Settings
 from hub.store import accounts
-from hub.store.crypto import new_key
 from hub.store.db import Database
 from hub.web import create_app
 from tests.unit.web import world
+from tests.unit.web.world import KEY
 
-KEY = new_key()
 PASSWORD = "correct horse battery"
 HERE = {"Origin": "http://localhost"}
 

@@ -48,6 +48,10 @@ def _found(client: FlaskClient, **query: Any) -> list[str]:
         {"q": "李娜"},
         {"q": "Li Na"},
         {"q": "lina"},
+        {"q": "LiNa"},
+        {"q": "Na Li"},
+        {"q": "ln"},
+        {"q": "李 娜"},
     ],
 )
 def test_a_customer_is_found_however_they_are_asked_for(
@@ -219,3 +223,36 @@ def test_alerts_are_told_until_they_are_over(everywhere: Database) -> None:
     assert alert["hint"] == "Look there."
     streams = {s["stream"]: s["status"] for s in _get(operator, "/streams")["items"]}
     assert streams["parties"] == "red"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "sent", "status"),
+    [
+        ("DELETE", "/customers", {}, 405),
+        ("PUT", f"/customers/{LI_NA}", {}, 405),
+        ("GET", "/customers", {"headers": {"Accept": "text/html"}}, 406),
+        ("GET", "/customers", {"headers": {"Accept": "application/json;q=0"}}, 406),
+        ("POST", "/customers/lookup", {"data": "{}", "content_type": "text/plain"}, 415),
+        (
+            "POST",
+            "/customers/lookup",
+            {"data": "x" * 70_000, "content_type": "application/json"},
+            413,
+        ),
+        ("POST", "/customers/lookup", {"data": "{", "content_type": "application/json"}, 400),
+    ],
+)
+def test_what_http_says_is_said_in_a_problem_document_too(
+    agent: FlaskClient, method: str, path: str, sent: dict[str, Any], status: int
+) -> None:
+    answer = agent.open(f"/api/v1{path}", method=method, **sent)
+    problem = answer.get_json(force=True)
+    assert answer.status_code == problem["status"] == status
+    assert answer.mimetype == "application/problem+json"
+    assert problem["detail"]
+    assert "Allow" in answer.headers or status != 405
+
+
+@pytest.mark.parametrize("accept", ["*/*", "application/*", "text/html, application/json;q=0.1"])
+def test_json_is_given_to_whoever_takes_it(agent: FlaskClient, accept: str) -> None:
+    assert agent.get("/api/v1/customers", headers={"Accept": accept}).status_code == 200

@@ -6,13 +6,21 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from hub.store import accounts
+from hub.store import accounts, card_tokens
 from hub.store.crypto import new_key
 from hub.store.db import Database
 from hub.web import auth, create_app
 from hub.web.context import Hub
-from hub.web.limits import MAX_KEYS, PER_ADDRESS, PER_NAME_AND_ADDRESS, WINDOW_S, GuessLimit
-from tests.unit.web.conftest import HERE, KEY, PASSWORD, TOKENS, ClientOf, app_on
+from hub.web.limits import (
+    BURST_S,
+    MAX_KEYS,
+    PER_ADDRESS,
+    PER_NAME_AND_ADDRESS,
+    WINDOW_S,
+    GuessLimit,
+    RateLimit,
+)
+from tests.unit.web.conftest import HERE, KEY, PASSWORD, TOKENS, ClientOf, app_on, client_with
 from tests.unit.web.world import LI_NA, OLD_LI_NA, WANG
 
 SIGN_IN = {"name": "mei", "password": PASSWORD}
@@ -93,8 +101,11 @@ def test_a_change_of_the_account_reaches_open_sessions(
         ({"Origin": "http://127.0.0.1:8360"}, 303),  # the public address, behind a proxy
         ({"Sec-Fetch-Site": "cross-site", "Origin": "http://localhost"}, 403),
         ({"Sec-Fetch-Site": "same-site"}, 403),
+        ({"Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "cors"}, 303),
+        ({"Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate"}, 403),
         ({"Origin": "http://evil.example"}, 403),
         ({"Origin": "null"}, 403),
+        ({"Origin": "http://["}, 403),
         ({}, 403),
     ],
 )
@@ -202,6 +213,34 @@ def test_a_card_link_ends(
     assert "李娜" not in answer.text
 
 
+@pytest.mark.parametrize("change", ["closed", "demoted", "masked", "promoted"])
+def test_a_card_link_does_no_more_than_its_maker_may_now(everywhere: Database, change: str) -> None:
+    app = app_on(everywhere)
+    with everywhere.write() as conn:
+        accounts.create(conn, "mei", PASSWORD, "manager")
+    with app.test_request_context():
+        token = auth.card_token(LI_NA, auth.Caller("mei", "manager"), actor="mei")
+    with everywhere.write() as conn:
+        if change == "closed":
+            accounts.set_active(conn, "mei", active=False)
+        elif change == "masked":
+            accounts.set_masked(conn, "mei", masked=True)
+        else:
+            accounts.set_role(conn, "mei", "agent" if change == "demoted" else "admin")
+    answer = app.test_client().get(f"/card?t={token}")
+    assert answer.status_code == (401 if change in ("closed", "demoted") else 200)
+    assert ("13900001234" in answer.text) is (change == "promoted")
+
+
+def test_a_card_link_ends_with_the_token_that_made_it(
+    link: str, stranger: FlaskClient, database: Database
+) -> None:
+    assert stranger.get(link).status_code == 200
+    with database.write() as conn:
+        accounts.revoke_token(conn, "agent's program")
+    assert stranger.get(link).status_code == 401
+
+
 @pytest.mark.parametrize("token", ["", "x", "a.b.c", "W10.aa.bb", "\0"])
 def test_a_forged_card_token_opens_nothing(
     stranger: FlaskClient, agent: FlaskClient, token: str
@@ -230,12 +269,15 @@ def test_who_may_frame_a_card_is_said_per_installation(
     app = app_on(database)
     token = TOKENS[database.url, "agent"]
     with app.test_request_context():
-        path = "/card?t=" + auth.card_token(LI_NA, "agent")
+        path = "/card?t=" + auth.card_token(LI_NA, auth.Caller("", "agent"))
     assert ancestors(app, path) == "'self'"
     desk = "https://desk.example"
     monkeypatch.setattr(Hub, "frame_ancestors", desk)
     assert ancestors(app, path) == desk
     assert ancestors(app, f"/card?customer={LI_NA}", token) == "'self'"
+    monkeypatch.setattr(card_tokens, "LIFETIME_S", -1)  # so that the frame can say so
+    assert ancestors(app, path) == desk
+    assert ancestors(app, f"{path}x") == "'self'"
 
 
 # The limit itself
@@ -285,3 +327,27 @@ def test_several_machines_must_share_their_keys(own_settings: object) -> None:
     settings = Settings(database_url="postgresql://127.0.0.1/none")
     with pytest.raises(ConfigError, match="secret_keys"):
         create_app(settings)
+
+
+def test_a_token_that_asks_too_often_waits_and_no_other_does(database: Database) -> None:
+    app = app_on(database, api_requests_per_s=0.5)  # five at once
+    wild, calm = client_with(app, database, "agent"), client_with(app, database, "manager")
+    statuses = [wild.get("/api/v1/customers?limit=1").status_code for _ in range(6)]
+    assert statuses == [200] * 5 + [429]
+    refused = wild.get("/api/v1/customers")
+    assert refused.mimetype == "application/problem+json"
+    assert 1 <= int(refused.headers["Retry-After"]) <= 2
+    assert calm.get("/api/v1/customers").status_code == 200
+
+
+def test_a_steady_caller_is_never_refused_and_a_rest_is_credited_once() -> None:
+    now = [100.0]
+    limit = RateLimit(2, clock=lambda: now[0])
+    assert [limit.claim("a") for _ in range(2 * BURST_S + 1)] == [0] * 2 * BURST_S + [1]
+    for _ in range(50):
+        now[0] += 0.5
+        assert limit.claim("a") == 0
+    now[0] += 1000
+    assert [limit.claim("a") for _ in range(2 * BURST_S)].count(0) == 2 * BURST_S
+    assert limit.claim("a") > 0
+    assert RateLimit(0).claim("a") == 0

@@ -1,16 +1,21 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from datetime import datetime, timedelta
 from itertools import pairwise
+from types import SimpleNamespace as Told
+from urllib.parse import quote
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import update
 
 from hub.models import ContactPoint, Person
-from hub.store import schema
+from hub.store import earlier, leases, schema
 from hub.store.db import Database
-from tests.unit.web.conftest import app_on, client_with
+from tests.unit.web.conftest import HERE, app_on, client_with
 from tests.unit.web.world import HONGDA, LI_NA, OLD_LI_NA, QUIET, World, ref
 
 
@@ -35,14 +40,15 @@ def test_one_card_however_it_is_asked_for(everywhere: Database, query: str) -> N
 WORDS = {
     "zh": (
         "待处理请求", "紧急", "50分钟前到期", "最近联系", "来自客户", "未付金额", "1 张发票逾期",
-        "已确认", "¥5,760.00", "¥61,400.00", "保修期内", "已过保", "未核实",
+        "已确认", "¥5,760.00", "¥61,400.00", "保修即将到期", "已过保", "不满意：2/5",
+        "客户最近的话", "未核实",
         "来自 3 个系统的 3 条记录", "客户来电", "来源优先级最高", "未采用的值", "映射版本",
         "更早的记录", "资料整理于 2分钟前",
     ),
     "en": (
         "Open requests", "Urgent", "was due 50 minutes ago", "Last contact", "from the customer",
-        "Still owed", "1 invoice overdue", "Confirmed", "CN¥5,760.00", "In warranty",
-        "Out of warranty", "Only claimed", "3 records from 3 systems",
+        "Still owed", "1 invoice overdue", "Confirmed", "CN¥5,760.00", "Warranty ends soon",
+        "Unhappy: 2/5", "Last words", "Out of warranty", "Only claimed", "3 records from 3 systems",
         "Call from the customer", "Its source comes first", "What lost", "Mapping",
         "Earlier events", "Put together 2 minutes ago",
     ),
@@ -111,6 +117,11 @@ def test_nobody_is_told_kindly(agent: FlaskClient, query: str) -> None:
     assert "nobody.svg" in answer.text
 
 
+def test_what_is_no_identifier_reaches_no_database(everywhere: Database) -> None:
+    client = client_with(app_on(everywhere), everywhere, "agent")
+    assert client.get("/card?identifier=%00a:b").status_code == 404
+
+
 def test_somebody_nearly_unknown_has_a_card_too(agent: FlaskClient) -> None:
     page = agent.get(f"/card?customer={QUIET}&lang=en").text
     assert "<h1>hello@quiet.example</h1>" in page
@@ -119,7 +130,7 @@ def test_somebody_nearly_unknown_has_a_card_too(agent: FlaskClient) -> None:
 
 
 def test_a_system_that_cannot_be_read_is_said(database: Database, agent: FlaskClient) -> None:
-    assert "notice" not in agent.get(f"/card?customer={LI_NA}").text
+    assert 'class="notice"' not in agent.get(f"/card?customer={LI_NA}").text
     with database.write() as conn:
         down = update(schema.connection).where(schema.connection.c.name == "erp")
         conn.execute(down.values(state="auth_failed"))
@@ -150,14 +161,18 @@ def test_what_customers_write_is_text_and_nothing_else(
 
 
 def test_a_card_reads_few_rows(database: Database, agent: FlaskClient) -> None:
-    """The token, the profile and the states: what a card costs does not grow with its history."""
+    """The token, the profile, the states, the connections, what was written, the stamp of it all.
+
+    What a card costs does not grow with its history.
+    """
     from sqlalchemy import event
 
+    agent.get(f"/card?customer={LI_NA}")  # the connections are known from here on
     asked: list[str] = []
     event.listen(database.engine, "before_cursor_execute", lambda *a: asked.append(a[2]))
     assert agent.get(f"/card?customer={LI_NA}").status_code == 200
     selects = [sql for sql in asked if "SELECT" in sql]
-    assert len(selects) == 3
+    assert len(selects) <= 7
 
 
 def test_a_profile_of_another_version_still_shows(database: Database, agent: FlaskClient) -> None:
@@ -165,3 +180,95 @@ def test_a_profile_of_another_version_still_shows(database: Database, agent: Fla
         newer = """replace(document, '"kind":"Person",', '"kind":"Person","from_tomorrow":1,')"""
         conn.exec_driver_sql(f"UPDATE profile SET document = {newer}")
     assert agent.get(f"/card?customer={LI_NA}").status_code == 200
+
+
+@pytest.fixture
+def then(database: Database, agent: FlaskClient) -> str:
+    """An instant three days ago, at which her profile said what it says now; and news since."""
+    at = leases.now() - timedelta(days=3)
+    with database.write() as conn:
+        stored = earlier.stored(conn, [LI_NA])
+        long_ago = replace(stored[LI_NA], built_at=at - timedelta(days=9))
+        earlier.keep(conn, {LI_NA: long_ago}, [LI_NA])
+        conn.execute(update(schema.connection).values(state="degraded"))
+    asked = {"subject": "上门检修", "text": "主轴又响了"}
+    assert agent.post(f"/api/v1/customers/{LI_NA}/requests", json=asked).status_code == 202
+    return at.isoformat()
+
+
+def test_a_card_of_the_past_says_so_and_tells_of_it(agent: FlaskClient, then: str) -> None:
+    query = {"customer": LI_NA, "at": then, "lang": "en"}
+    page, now = (agent.get("/card", query_string=q).text for q in (query, {**query, "at": None}))
+    today = ("data-events", "data-live", "data-keys", 'id="keys"', "made-row", 'class="warning',
+             "was due", "cannot be read right now")  # fmt: skip
+    assert [word for word in today if word not in now] == []
+    assert [word for word in today if word in page] == []
+    assert "This is what was known on" in page
+    (back,) = re.findall(r'<a href="([^"]+)">Show today', page)
+    assert "This is what" not in agent.get(back.replace("&amp;", "&")).text
+    assert "Warranty ends soon" in page
+    (older,) = re.findall(r'href="(/card/timeline[^"]+)"', page)
+    assert f"at={quote(then, safe=':')}" in older.replace("&amp;", "&")
+
+
+def test_a_timeline_of_the_past_ends_there(agent: FlaskClient, then: str) -> None:
+    now = agent.get("/card/timeline", query_string={"customer": LI_NA}).text
+    page = agent.get("/card/timeline", query_string={"customer": LI_NA, "at": then}).text
+    for text in (now, page):
+        times = [
+            datetime.fromisoformat(t)
+            for t in re.findall(r'<time datetime="([^"]+)" title="[^"]+">\d\d:', text)
+        ]
+        is_past = max(times) <= datetime.fromisoformat(then)
+        assert is_past is (text == page)
+
+
+def test_nothing_is_done_in_the_past(agent: FlaskClient, then: str) -> None:
+    query = {"customer": LI_NA, "at": then}
+    asked = {"verb": "request", "way": "x", "text": "x", "subject": "x"}
+    answer = agent.post("/card/act", query_string=query, data=asked, headers=HERE)
+    assert answer.status_code == 400
+
+
+def test_how_the_customer_stands_is_shown_as_far_as_it_is_told(app: Flask) -> None:
+    label = Told(zh="累计消费", en="Lifetime value")
+    source, fact = Told(connection="erp"), Told(kind="Order", summary="SO1", status="shipped")
+    company = Told(
+        name="宏达",
+        title="采购",
+        tier="",
+        source=source,
+        customer_id=HONGDA,
+        open_requests=(),
+        orders=(fact,),
+    )
+    p = Told(
+        segments=(Told(label=Told(zh="重要客户", en="VIP")),),
+        signals=(Told(label=Told(zh="久未联系", en="Silent")),),
+        traits={
+            "a": Told(
+                label=label, value=123450.0, unit="CNY", aggregate="sum", others=(), falls_on=None
+            ),
+            "b": Told(
+                label=label, value=3.75, unit="csat", aggregate="average", others=(), falls_on=None
+            ),
+        },
+        companies=(company,),
+        people=(Told(customer_id=LI_NA, name="李娜", title="", open_requests=2),),
+    )
+    told = '{% import "standing.html" as s with context %}'
+    told += "{{ s.marks(p) }}{{ s.traits(p) }}{{ s.circle(p) }}"
+    with app.test_request_context("/card?lang=en"):
+        page = app.jinja_env.from_string(told).render(p=p, hues={}, embedded=False)
+        none = app.jinja_env.from_string(told).render(p=Told(), hues={}, embedded=False)
+    for words in (
+        "VIP",
+        "Silent",
+        "CN¥1,234.50",
+        "3.8/5",
+        f"customer={HONGDA}",
+        "Shipped",
+        "2 open",
+    ):
+        assert words in page, words
+    assert none.strip() == ""

@@ -60,6 +60,8 @@ def test_ages(language: str, span: timedelta, zh: str, en: str) -> None:
 )
 def test_phones(language: str, value: str, written: str) -> None:
     assert formats.phone(value).startswith(written)
+    if ";ext=" in value:
+        assert formats.phone(value) == f"{written} {'转' if language == 'zh' else 'ext.'} 12"
 
 
 def test_days(language: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from flask.testing import FlaskClient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.web.mask import mask_phone, mask_text, masked
+from hub.profiles.mask import mask_phone, mask_text, masked
 from tests.unit.web.world import LI_NA, OLD_LI_NA
 
 SECRETS = (
@@ -74,6 +74,7 @@ def test_a_cursor_tells_nothing(auditor: FlaskClient) -> None:
         ("call +86 138 0013 8000 now", "call +86 13*********00 now"),
         ("(021) 6234-5678", "(02**********78"),
         ("mail a.b+c@x-y.example.com!", "mail a***@x-y.example.com!"),
+        ("a@b.com+c@d.org", "a***@b.com+***@d.org"),
         ("１３８００１３８０００", "１３８******００"),
         ("due 2026-11-21, room 3", "due 2026-11-21, room 3"),
         ("5 of 10, 99.50 yuan", "5 of 10, 99.50 yuan"),
@@ -81,6 +82,11 @@ def test_a_cursor_tells_nothing(auditor: FlaskClient) -> None:
 )
 def test_free_text(text: str, hidden: str) -> None:
     assert mask_text(text) == hidden
+
+
+def test_a_long_text_takes_no_longer_than_it_is() -> None:
+    text = "x" * 1_000_000  # with a pattern without an end: for hours
+    assert mask_text(f"{text} a@b.cn") == f"{text} a***@b.cn"
 
 
 def test_structure_is_kept_where_it_identifies() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import delete
 
@@ -50,3 +51,13 @@ def test_faults_are_pages_for_people(agent: FlaskClient) -> None:
     assert answer.status_code == 404
     assert "<h1>Nothing here</h1>" in answer.text
     assert agent.get("/?after=forged").status_code == 400
+    assert "<h1>That cannot be done here</h1>" in agent.delete("/?lang=en").text
+
+
+@pytest.mark.parametrize("name", ["endpoint", "_external", "_scheme", "_method", "_anchor"])
+def test_what_means_something_to_flask_means_nothing_in_an_address(
+    stranger: FlaskClient, name: str
+) -> None:
+    answer = stranger.get(f"/sign-in?{name}=x&next=/inbox")
+    assert answer.status_code == 200
+    assert 'href="/sign-in?next=/inbox&amp;lang=en"' in answer.text

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -23,12 +25,27 @@ def test_connections_are_for_those_who_look_after_them(app: Flask) -> None:
     assert view.roles == set(OPERATORS)  # type: ignore[attr-defined]
 
 
+def test_agents_have_no_business_in_the_inbox_and_auditors_only_look(app: Flask) -> None:
+    every = [
+        rule
+        for rule in app.url_map.iter_rules()
+        if rule.rule.rpartition("v1")[2].startswith(("/inbox", "/refusals"))
+    ]
+    assert len(every) > 10
+    for rule in every:
+        roles = app.view_functions[rule.endpoint].roles  # type: ignore[attr-defined]
+        assert "agent" not in roles
+        assert "manager" not in roles
+        assert ("auditor" in roles) == ("GET" in (rule.methods or ()) and "/all/" not in rule.rule)
+
+
 def test_nobody_gets_past_a_guard_without_saying_who(app: Flask, stranger: FlaskClient) -> None:
     for rule in app.url_map.iter_rules():
         if rule.endpoint in PUBLIC:
             continue
-        path = rule.rule.replace("<customer_id>", "abc")
-        method = "POST" if "POST" in (rule.methods or ()) else "GET"
+        path = re.sub(r"<any\((\w+)[^>]*>", r"\1", rule.rule)
+        path = re.sub(r"<[^>]*>", "1", path)
+        method = next(iter((rule.methods or set()) - {"HEAD", "OPTIONS"}))
         answer = stranger.open(path, method=method, headers={"Origin": "http://localhost"})
         if path.startswith("/api/"):
             assert answer.status_code == 401, path
@@ -47,7 +64,8 @@ def test_every_answer_says_what_may_be_done_with_it(agent: FlaskClient, path: st
     assert "frame-ancestors 'self'" in policy
     assert "unsafe" not in policy
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
-    assert answer.headers["Cache-Control"] == "no-store"
+    kept = "private, no-cache" if path == "/api/v1/customers" else "no-store"
+    assert answer.headers["Cache-Control"] == kept
 
 
 def test_no_page_holds_script_or_style_of_its_own(app: Flask) -> None:

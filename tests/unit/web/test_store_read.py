@@ -37,8 +37,8 @@ def test_redirects_are_followed_to_the_end_and_a_circle_ends(everywhere: Databas
 
 
 def test_find_gives_the_surest_holders_first(everywhere: Database) -> None:
-    claimed = {"type": "phone", "value": PHONE, "ref": "mailbox/people/hello@quiet.example",
-               "level": "claimed", "kind": "Person", "name_key": ""}  # fmt: skip
+    claimed = {"type": "phone", "value": PHONE, "ref": "mailbox/addresses/hello@quiet.example",
+               "level": "claimed"}  # fmt: skip
     with everywhere.write() as conn:
         conn.execute(insert(schema.identifier), [claimed])
     with everywhere.read() as conn:
@@ -124,7 +124,7 @@ def test_timeline_goes_on_behind_what_the_profile_shows(everywhere: Database) ->
 
 def test_records_of_one_instant_are_not_lost_between_pages(everywhere: Database) -> None:
     at = schema.EPOCH
-    party = "mailbox/people/hello@quiet.example"
+    party = "mailbox/addresses/hello@quiet.example"
     rows = [
         {"ref": f"erp/sales/s{n}", "kind": "Order", "document": _order(f"s{n}"),
          "occurred_at": at, "is_open": False, "mapping_version": "", "parent": f"erp/sales/s{n}",
@@ -153,7 +153,7 @@ def test_why_tells_members_identifiers_and_every_decision(everywhere: Database) 
         assert found is not None
         assert found.customer_id == LI_NA
         assert [d.verb for d in found.decisions] == ["new", "new", "merge", "match"]
-        refs = ["desk/users/88", "erp/parties/1042", f"mailbox/people/{MAIL}"]
+        refs = ["desk/users/88", "erp/parties/1042", f"mailbox/addresses/{MAIL}"]
         assert [m.ref for m in found.members] == refs
         assert ("desk/users/88", "phone", PHONE, "recorded") in found.identifiers
         assert read.why(conn, "nobody") is None

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, insert, update
 
 from hub.models import (
     Address,
@@ -38,9 +38,13 @@ from hub.models import (
 )
 from hub.models.normalise import identifier_value, search_keys
 from hub.models.service import OPEN_STATUSES
-from hub.profiles.build import SHOWN, Held, build
+from hub.profiles.build import SHOWN, Held, Manner, Material, build
+from hub.profiles.catalogue import read_catalogue
 from hub.profiles.document import Profile, Source
-from hub.store import schema
+from hub.profiles.traits import since
+from hub.sdk import Item
+from hub.store import inbox, schema, tallies
+from hub.store.crypto import Vault, new_key
 
 LI_NA, OLD_LI_NA, HONGDA, WANG, QUIET = (
     "5f0c1d2e3b4a49788c6d5e4f3a2b1c01",
@@ -52,6 +56,9 @@ LI_NA, OLD_LI_NA, HONGDA, WANG, QUIET = (
 PHONE, PHONE_AS_TYPED = "+8613900001234", "139 0000 1234"
 SHARED = "+862155500100"
 MAIL = "li.na@hongda.example"
+CATALOGUE = read_catalogue()
+KEY = new_key()
+VAULT = Vault([KEY])
 PRIORITY = ("erp", "desk", "mailbox")
 
 
@@ -80,6 +87,7 @@ class World:
     def connection(self, name: str, adapter: str, state: str = "ok", reason: str = "") -> None:
         self._insert(
             schema.connection, name=name, adapter=adapter, config="{}", state=state, reason=reason,
+            secrets=VAULT.encrypt(b"{}", context=f"connection:{name}"),
             changed_at=self.ago(days=2), checked_at=self.ago(minutes=3),
         )  # fmt: skip
 
@@ -122,9 +130,10 @@ class World:
             if isinstance(item.record, Person | Organization):
                 self._party(id_, item.record)
         shown = _newest(held)
-        profile = build(
-            id_, shown, priority=PRIORITY, regions={}, now=built_at or self.ago(minutes=2)
-        )
+        now = built_at or self.ago(minutes=2)
+        tallies.mend(self.conn, [str(item.record.ref) for item in held])
+        sums = tallies.of_customers(self.conn, [id_], since(CATALOGUE, now))[id_]
+        profile = build(id_, Material(shown, sums), Manner(PRIORITY, {}, CATALOGUE), now)
         assert profile is not None
         names = dict.fromkeys(member.name for member in profile.members)
         self._insert(
@@ -149,7 +158,7 @@ class World:
             if value:
                 self._insert(
                     schema.identifier, type=point.type, value=value, ref=str(party.ref),
-                    level=point.level.value, kind=party.kind, name_key="",
+                    level=point.level.value,
                 )  # fmt: skip
 
     def _insert(self, table: Any, **row: Any) -> None:
@@ -179,17 +188,74 @@ def fill(conn: Connection, now: datetime | None = None) -> World:
     world.customer(HONGDA, _hongda(world), built_at=world.ago(minutes=40))
     world.customer(WANG, _wang(world), built_at=world.ago(hours=3))
     world.customer(QUIET, _quiet(world), built_at=world.ago(days=2))
+    _inbox(world)
     return world
+
+
+NEWEST, UNREADABLE, OLDER, EXPIRED = 1, 2, 3, 4
+"""Ids of the events in the inbox."""
+
+SECRET = "s3cr3t-canary"
+
+
+def _inbox(world: World) -> None:
+    """Events applied, quarantined and expired, and two senders who were refused."""
+    order = {"id": "SO2291", "customer": {"name": "李娜", "phone": PHONE}, "total": 12800}
+    note = {"id": "2207", "text": "备件已发出", "api_token": SECRET}
+    said = [
+        ("erp", "evt_2291", "order.updated", "orders/SO2291", {**order, "client_secret": SECRET}),
+        ("desk", "evt_77", "issue.changed", "issues/2207", note),
+        ("erp", "evt_2290", "order.created", "orders/SO2290", order),
+        ("erp", "evt_0001", "order.created", "orders/SO0001", {}),
+    ]
+    headers = {"content-type": "application/json", "x-signature": SECRET, "user-agent": "ERP/7"}
+    for n, (connection, event_id, type_, key, body) in enumerate(said):
+        at = world.ago(minutes=4**n)
+        item = Item(orjson.dumps(body), event_id, key, type_)
+        (row,) = inbox.rows_for(connection, [item], headers, at)
+        world._insert(schema.inbox, **row)
+    told = {"error": "the stream 'note' is not accepted", "hint": "Add it to `accept`."}
+    _set(world, UNREADABLE, state="quarantined", **told)
+    for id_ in (NEWEST, OLDER):
+        _set(world, id_, state="done", done_at=world.ago(minutes=1))
+    over = {"state": "done", "done_at": world.ago(days=40), "received_at": world.ago(days=40)}
+    _set(world, EXPIRED, **over, expired_at=world.ago(days=10), body=b"", headers="{}")
+    for name, reason in (("erp", "no configured secret fits the signature"), ("shop", "unknown")):
+        world._insert(schema.refusal, **_refusal(world, name, reason))
+
+
+def _set(world: World, id_: int, **values: Any) -> None:
+    world.conn.execute(update(schema.inbox).where(schema.inbox.c.id == id_).values(**values))
+
+
+def _refusal(world: World, connection: str, reason: str) -> dict[str, Any]:
+    return {
+        "connection": connection,
+        "known": connection == "erp",
+        "status": 401 if connection == "erp" else 404,
+        "reason": reason,
+        "hint": "Compare the secret at the sender with the one of this connection.",
+        "remote": "203.0.113.9",
+        "method": "POST",
+        "path": f"/hooks/{connection}",
+        "headers": '{"x-signature": "*** (64)", "content-type": "application/json"}',
+        "size_bytes": 812,
+        "body_sha256": "9f" * 32,
+        "body_start": f'{{"phone": "{PHONE}", "token": "***"',
+        "count": 37,
+        "first_at": world.ago(minutes=9),
+        "at": world.ago(minutes=8),
+    }
 
 
 def _connections(world: World) -> None:
     world.connection("erp", "tryton")
     world.connection("desk", "roundup")
-    world.connection("mailbox", "imap")
+    world.connection("mailbox", "email")
     world.connection("chat", "matrix", "auth_failed", "The server refused our token.")
     for connection, stream in (("erp", "parties"), ("erp", "sales"), ("desk", "issues")):
         world.stream(connection, stream)
-    world.stream("mailbox", "inbox", completed_at=world.ago(seconds=20))
+    world.stream("mailbox", "messages", completed_at=world.ago(seconds=20))
     world.stream("chat", "rooms", completed_at=None, failures=3, error="401")
 
 
@@ -202,7 +268,7 @@ def _decisions(world: World) -> None:
     world.decision("new", OLD_LI_NA, at=world.ago(days=300))
     same = {"a": "desk/users/88", "b": "erp/parties/1042", "rule": "same", "type": "phone"}
     world.decision("merge", LI_NA, [same], other_id=OLD_LI_NA, at=world.ago(days=290))
-    claim = {"a": "erp/parties/1042", "b": f"mailbox/people/{MAIL}", "rule": "claims",
+    claim = {"a": "erp/parties/1042", "b": f"mailbox/addresses/{MAIL}", "rule": "claims",
              "type": "email"}  # fmt: skip
     world.decision("match", LI_NA, [claim], at=world.ago(days=12))
 
@@ -236,7 +302,7 @@ def _li_na(world: World) -> list[Held]:
         ),
     )
     mail = Person(
-        ref=ref(f"mailbox/people/{MAIL}"),
+        ref=ref(f"mailbox/addresses/{MAIL}"),
         name="李娜 Li Na",
         contact_points=(
             ContactPoint(type="email", value=MAIL, level=Level.CLAIMED),
@@ -248,7 +314,7 @@ def _li_na(world: World) -> list[Held]:
 
 
 def _her_requests(world: World) -> list[Held]:
-    desk, mail = "desk/users/88", f"mailbox/people/{MAIL}"
+    desk, mail = "desk/users/88", f"mailbox/addresses/{MAIL}"
     facts: list[tuple[Record, str]] = [
         (
             Ticket(
@@ -279,7 +345,7 @@ def _her_requests(world: World) -> list[Held]:
         ),
         (
             Message(
-                ref=ref("mailbox/inbox/msg-771"),
+                ref=ref("mailbox/messages/msg-771"),
                 channel=Channel.EMAIL,
                 direction=Direction.IN,
                 sender=ref(mail),
@@ -292,7 +358,7 @@ def _her_requests(world: World) -> list[Held]:
         ),
         (
             Message(
-                ref=ref("mailbox/inbox/msg-765"),
+                ref=ref("mailbox/messages/msg-765"),
                 channel=Channel.EMAIL,
                 direction=Direction.OUT,
                 subject="三号线主轴异响",
@@ -325,8 +391,8 @@ def _her_requests(world: World) -> list[Held]:
             Feedback(
                 ref=ref("desk/surveys/90"),
                 scale="csat",
-                score=5,
-                comment="处理很快，工程师讲得很清楚。",
+                score=2,
+                comment="等了一整天才有人回电。",
                 occurred_at=world.ago(days=9),
             ),
             desk,
@@ -345,7 +411,7 @@ def _her_requests(world: World) -> list[Held]:
     facts += [
         (
             Message(
-                ref=ref(f"mailbox/inbox/msg-{700 - n}"),
+                ref=ref(f"mailbox/messages/msg-{700 - n}"),
                 channel=Channel.EMAIL,
                 direction=Direction.IN if n % 2 else Direction.OUT,
                 subject=f"刀具季度框架协议，第 {n} 稿",
@@ -398,7 +464,7 @@ def _her_orders(world: World) -> list[Held]:
         Asset(
             ref=ref("erp/assets/20391"), serial_number="HD-CNC-20391",
             product_name="五轴加工中心 VMC-850", customer=ref(party),
-            warranty_until=date(today.year + 1, 3, 31), occurred_at=world.ago(days=500),
+            warranty_until=today + timedelta(days=16), occurred_at=world.ago(days=500),
         ),
         Asset(
             ref=ref("erp/assets/18011"), serial_number="HD-LTH-18011",
@@ -434,7 +500,7 @@ def _wang(world: World) -> list[Held]:
 
 def _quiet(world: World) -> list[Held]:
     stranger = Person(
-        ref=ref("mailbox/people/hello@quiet.example"),
+        ref=ref("mailbox/addresses/hello@quiet.example"),
         contact_points=(
             ContactPoint(type="email", value="hello@quiet.example", level=Level.CLAIMED),
         ),

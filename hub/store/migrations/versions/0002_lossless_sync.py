@@ -255,7 +255,7 @@ def upgrade() -> None:
             "under_way",
             sa.Text(),
             nullable=True,
-            comment="create or update, while it may be written already",
+            comment="create, update: may be written; tried: a create",
         ),
     )
     op.create_index(

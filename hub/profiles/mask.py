@@ -10,7 +10,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-_EMAIL = re.compile(r"([\w.+-])[\w.+-]*@([\w-]+(?:\.[\w-]+)+)")
+# At most as long as RFC 5321 lets it be: without an end, a long text without @ takes its square.
+_EMAIL = re.compile(r"([\w.+-])[\w.+-]{0,63}@([\w-]+(?:\.[\w-]+)+)")
 _GAP = r"[\s\-().–—－·/]{0,2}"
 # In text: 7 to 24 digits in a row or in groups, unless they are a date.
 _NUMBER = re.compile(
@@ -18,17 +19,20 @@ _NUMBER = re.compile(
 )
 # In an id: only what is surely a phone, or the id would lose its sense.
 _SURE_NUMBER = re.compile(
-    r"(?<![A-Za-z0-9])(?:\+\d{8,15}|(?:0086|86)?1[3-9]\d{9}|0\d{9,11})(?![A-Za-z0-9])"
+    r"(?<![A-Za-z0-9])(?:\+\d{8,15}|(?:\+?(?:0086|86)[ -]?)?1[3-9]\d[ -]?\d{4}[ -]?\d{4}|0\d{9,11}"
+    r"|[1-9]\d{5}(?:19|20)\d\d[01]\d[0-3]\d{4}[\dXx])(?![A-Za-z0-9])"  # the last: 身份证号
 )
+_CALLED = re.compile(r"phone|mobile|fax|(?<![a-z])(?:tel|cell)(?![a-z])|电话|手机", re.IGNORECASE)
 
 _SECRET_TYPES = frozenset({"phone", "fax", "mobile"})
 _IDS = frozenset(
     {"id", "customer_id", "other_id", "ref", "a", "b"}
     | {"row", "party", "about", "cause_ref", "copy_ref", "external_id", "event_id"}
+    | {"order_key", "merged_into", "answers"}
 )
 _NUMBERS = frozenset({"number", "reference", "serial_number", "product_sn"})
 _NUMBERED = frozenset({"Order", "Invoice", "Contract"})  # their summary is their number
-_PLAIN = frozenset({"connection", "mapping_version", "hash", "next"})
+_PLAIN = frozenset({"connection", "mapping_version", "hash", "body_sha256", "next"})
 
 
 def masked(value: Any) -> Any:
@@ -54,11 +58,13 @@ def _masked(value: Any, key: str, kind: str) -> Any:
         kind = str(value.get("kind", kind))
         if isinstance(value.get("type"), str) and isinstance(value.get("value"), str):
             value = {**value, "value": _mask_typed(value["type"], value["value"])}
-        return {k: _masked(v, k, kind) for k, v in value.items()}
+        return {_mask_id(k): _masked(v, k, kind) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [_masked(item, key, kind) for item in value]
     if isinstance(value, str):
         return _rule(key, kind)(value)
+    if isinstance(value, int) and not isinstance(value, bool) and _CALLED.search(key):
+        return mask_text(str(value))
     return value
 
 

@@ -1,0 +1,1 @@
+"""Any system that sends CloudEvents 1.0 over HTTP."""

@@ -1,0 +1,1 @@
+"""钉钉 DingTalk: event callbacks and messages to a robot."""

@@ -1,0 +1,1 @@
+"""Freshdesk: tickets that an automation rule speaks of."""

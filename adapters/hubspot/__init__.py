@@ -1,0 +1,1 @@
+"""HubSpot: events of the CRM's objects."""

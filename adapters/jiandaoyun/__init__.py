@@ -1,0 +1,1 @@
+"""简道云 Jiandaoyun: the records of chosen forms."""

@@ -1,0 +1,1 @@
+"""明道云 Mingdao HAP: how calls are signed."""

@@ -1,0 +1,1 @@
+"""Oracle NetSuite: how calls are signed."""

@@ -1,0 +1,1 @@
+"""SendGrid: what became of mail that was sent."""

@@ -1,0 +1,1 @@
+"""ServiceNow: incidents and users, sent by a business rule."""

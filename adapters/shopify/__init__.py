@@ -1,0 +1,1 @@
+"""Shopify: customers and orders of a shop."""

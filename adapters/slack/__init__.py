@@ -1,0 +1,1 @@
+"""Slack: events, slash commands and interactive messages."""

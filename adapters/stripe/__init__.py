@@ -1,0 +1,1 @@
+"""Stripe: customers and invoices of a payment account."""

@@ -1,0 +1,1 @@
+"""Microsoft Teams: what colleagues ask the hub in a channel."""

@@ -1,0 +1,1 @@
+"""Telegram: messages to a bot."""

@@ -1,0 +1,1 @@
+"""腾讯云短信 Tencent Cloud SMS: how calls are signed."""

@@ -1,0 +1,1 @@
+"""Twilio: messages by SMS and WhatsApp."""

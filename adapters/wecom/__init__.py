@@ -1,0 +1,1 @@
+"""企业微信 WeCom: callbacks of apps, suites and bots."""

@@ -1,0 +1,1 @@
+"""WhatsApp Cloud API: messages of WhatsApp Business numbers."""
