@@ -11,14 +11,13 @@ import inspect
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, tzinfo
 from decimal import ROUND_HALF_UP, Decimal
-from email.utils import parsedate_to_datetime
 from functools import lru_cache, partial
 from typing import Any, Literal
-from zoneinfo import ZoneInfo
 
 from hub.errors import MappingSpecError
+from hub.instants import instant, moment, written, zone_of
 from hub.models import Money, Ref
 
 Direction = Literal["both", "read", "write"]
@@ -350,125 +349,46 @@ def amount(value: Any) -> str:
 
 # Times
 
-_MICROSECONDS = ((1e11, 1_000_000), (1e14, 1_000), (1e17, 1))
-"""A number below the first is in seconds, below the next in milliseconds, then microseconds."""
 
-_WRITTEN = re.compile(
-    r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?"
-    r"(?:[ T.]*(\d{1,2})[:时](\d{1,2})(?:[:分](\d{1,2}))?(?:\.\d+)?[秒分]?)?"
-)
-_UNIX = re.compile(r"0|-?\d{9,17}(\.\d+)?")
-_RUBY = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) (UTC|[-+]\d\d:?\d\d)")
-_DOTNET = re.compile(r"/Date\((-?\d+)(?:[-+]\d{4})?\)/")
-_COMPACT = {8: "%Y%m%d", 14: "%Y%m%d%H%M%S"}
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+def _told(value: Any) -> Any:
+    """The value, a number among text as one: "1,700,000,000" is written so by some."""
+    return value if isinstance(value, str | date | dict) else _number(value)
 
 
-def _moment(value: Any) -> datetime | date | None:
-    """A time as written: aware, naive or a date alone; None for the ways to write "never"."""
-    if isinstance(value, str):
-        found = _from_text(value.strip())
-    elif isinstance(value, date):
-        found = value
-    elif isinstance(value, dict):  # as google.type.DateTime: {"year": 2026, "month": 11, …}
-        found = _from_parts(value)
-    else:
-        found = _from_number(_number(value))
-    return None if found is None or found.year == 1 else found  # .NET's empty date
-
-
-def _from_text(text: str) -> datetime | date | None:
-    if text[4:5] != "-" and text[8:9] != "T":  # not ISO 8601
-        return _from_other_text(text)
-    if text.startswith("0000"):  # MySQL's empty date
-        return None
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        return _from_other_text(text)
-    return found if len(text) > 10 else found.date()
-
-
-def _from_other_text(text: str) -> datetime | date | None:
-    if form := text.isdecimal() and _COMPACT.get(len(text)):
-        found = datetime.strptime(text, form)  # noqa: DTZ007 - the caller knows the zone
-        return found.date() if len(text) == 8 else found
-    if _UNIX.fullmatch(text):
-        return _from_number(Decimal(text))
-    if match := _WRITTEN.fullmatch(text):
-        year, month, day, hour, minute, second = (int(part or 0) for part in match.groups())
-        if match[4] is None:
-            return date(year, month, day)
-        return datetime(year, month, day, hour, minute, second)  # noqa: DTZ001 - the caller knows
-    if match := _DOTNET.fullmatch(text):
-        return _EPOCH + timedelta(milliseconds=int(match[1]))
-    if match := _RUBY.fullmatch(text):
-        return datetime.fromisoformat(match[1] + match[2].replace("UTC", "Z"))
-    return parsedate_to_datetime(text)
-
-
-def _from_parts(parts: dict[str, Any]) -> datetime | date:
-    day = date(parts["year"], parts["month"], parts["day"])
-    if "hour" not in parts:
-        return day
-    names = ("hour", "minute", "second", "microsecond")
-    return datetime(day.year, day.month, day.day, *(parts.get(name, 0) for name in names))  # noqa: DTZ001
-
-
-def _from_number(number: Decimal) -> datetime | None:
-    if number == 0:
-        return None
-    for limit, microseconds in _MICROSECONDS:
-        if abs(number) < limit:
-            return _EPOCH + timedelta(microseconds=int(number * microseconds))
-    raise ValueError
-
-
-def _zone(name: str) -> tzinfo:
-    return UTC if name == "UTC" else ZoneInfo(name)
-
-
-@_step("a date and time", zone=_zone)
+@_step("a date and time", zone=zone_of)
 def utc(value: Any, *, zone: tzinfo = UTC) -> datetime | None:
     """An instant from ISO text, Unix time or an e-mail date, in this zone if it names none."""
-    found = _moment(value)
-    if found is None:
-        return None
-    if not isinstance(found, datetime):
-        found = datetime(found.year, found.month, found.day, tzinfo=zone)
-    elif found.tzinfo is None:
-        found = found.replace(tzinfo=zone)
-    return found if found.tzinfo is UTC else found.astimezone(UTC)
+    return instant(_told(value), zone)
 
 
-@_step("a date", name="date", zone=_zone)
+@_step("a date", name="date", zone=zone_of)
 def day(value: Any, *, zone: tzinfo | None = None) -> date | None:
     """The date as written, or the date of an instant in the zone named."""
-    found = _moment(value)
+    found = moment(_told(value))
     if not isinstance(found, datetime):
         return found
     return (found.astimezone(zone) if zone and found.tzinfo else found).date()
 
 
-@_step("an instant", direction="write", zone=_zone)
+@_step("an instant", direction="write", zone=zone_of)
 def local(value: Any, *, zone: tzinfo) -> str | None:
     """Wall clock text in the zone named: "2026-11-21 18:50:57"."""
     at = utc(value)
-    return f"{at.astimezone(zone):%Y-%m-%d %H:%M:%S}" if at else None
+    return written(at, "local", zone) if at else None
 
 
 @_step("an instant", direction="write")
 def epoch(value: Any) -> int | None:
     """Unix seconds."""
     at = utc(value)
-    return int(at.timestamp()) if at else None
+    return int(written(at, "s")) if at else None
 
 
 @_step("an instant", direction="write")
 def epoch_ms(value: Any) -> int | None:
     """Unix milliseconds."""
     at = utc(value)
-    return (at - _EPOCH) // timedelta(milliseconds=1) if at else None
+    return int(written(at, "ms")) if at else None
 
 
 # References and parties

@@ -17,10 +17,12 @@ from hub.errors import (
     UnknownOutcomeError,
     UnsupportedError,
 )
+from hub.instants import instant, written, zone_of
 from hub.sdk.adapter import Adapter, ConnectionConfig, capabilities, config_class
+from hub.sdk.answers import Answers, at
 from hub.sdk.desk import Desk, Query, Shown, View
 from hub.sdk.egress import connect_address
-from hub.sdk.http import Http
+from hub.sdk.http import Http, Outgoing
 from hub.sdk.pace import urgent
 from hub.sdk.polling import scan
 from hub.sdk.types import (
@@ -47,6 +49,7 @@ from hub.sdk.webhook import WebhookReceiver
 
 __all__ = [
     "Adapter",
+    "Answers",
     "AuthError",
     "Change",
     "ConfigError",
@@ -60,6 +63,7 @@ __all__ = [
     "HookRequest",
     "Http",
     "Item",
+    "Outgoing",
     "Page",
     "Query",
     "Raw",
@@ -81,10 +85,14 @@ __all__ = [
     "View",
     "WebhookReceiver",
     "Window",
+    "at",
     "capabilities",
     "config_class",
     "connect_address",
+    "instant",
     "scan",
     "tally_digest",
     "urgent",
+    "written",
+    "zone_of",
 ]

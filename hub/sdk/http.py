@@ -43,6 +43,13 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+Outgoing = requests.PreparedRequest
+"""A request about to leave, with ``method``, ``url``, ``headers`` and ``body`` as they will be."""
+
+Sign = Callable[[Outgoing, datetime], None]
+"""Proves a request: puts a signature into its headers or its URL. Called for every try anew, with
+the vendor's clock."""
+
 TRIES = 3
 BACKOFF = wait_exponential(multiplier=0.3, max=5.0) + wait_random(0, 0.3)
 RETRY_AFTER_MAX_S = 20.0
@@ -50,6 +57,9 @@ RETRY_AFTER_MAX_S = 20.0
 
 REST_MAX_S = 24 * 3600.0
 """Nobody is believed who asks for more."""
+
+SKEW = timedelta(seconds=30)
+"""Clocks that differ by more are told apart from a signature that is wrong."""
 
 SIZE_MAX_BYTES = 64 * 1024 * 1024
 TOTAL_MAX_S = 120.0
@@ -71,6 +81,7 @@ class Http:
     Args:
         base: what relative paths are joined to.
         auth: (user, password) for HTTP Basic, or tokens that are renewed (``hub.sdk.auth``).
+        sign: for vendors that want every request signed.
         headers: sent with every request.
         allow_networks: private networks that may be reached, as CIDR.
         timeout_s: for connecting and between two bytes.
@@ -87,6 +98,7 @@ class Http:
         base: str,
         *,
         auth: tuple[str, str] | TokenAuth | None = None,
+        sign: Sign | None = None,
         headers: Mapping[str, str] | None = None,
         allow_networks: Sequence[str] = (),
         timeout_s: float = 30.0,
@@ -110,6 +122,9 @@ class Http:
         elif auth:
             self._tokens = auth
             self._session.own_headers += auth.header_names
+        self._sign = sign
+        if sign:
+            self._session.auth = self._signed
         self._session.headers.update({"User-Agent": "Conduit", **(headers or {})})
         self._ahead = timedelta(0)
         self.pace: Pace | None = None
@@ -227,7 +242,7 @@ class Http:
         """
         with self._hiding():
             if self._tokens is None:
-                return call()
+                return self._in_time(call)
             sent = self._tokens.current()
             try:
                 return call()
@@ -235,6 +250,21 @@ class Http:
                 if not self._tokens.replaced(sent):
                     raise
             return call()
+
+    def _in_time(self, call: Callable[[], T]) -> T:
+        """The call's answer; once more when it was refused and signed by a clock that is wrong."""
+        before = self._ahead
+        try:
+            return call()
+        except AuthError:
+            if self._sign is None or abs(self._ahead - before) < SKEW:
+                raise
+        return call()
+
+    def _signed(self, request: Outgoing) -> Outgoing:
+        if self._sign:
+            self._sign(request, self.now())
+        return request
 
     @contextmanager
     def _hiding(self) -> Iterator[None]:
@@ -258,7 +288,8 @@ class Http:
         began = time.monotonic()
         kwargs.setdefault("timeout", self._timeout_s)
         # requests turns a redirected write into a GET, which would look like success.
-        kwargs.setdefault("allow_redirects", method in READS)
+        # A signature is of one address.
+        kwargs.setdefault("allow_redirects", method in READS and self._sign is None)
         try:
             response = self._session.request(method, url, stream=True, **kwargs)
             _read_capped(response, began + TOTAL_MAX_S)

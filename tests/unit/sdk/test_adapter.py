@@ -88,6 +88,7 @@ def test_public_names() -> None:
     """A change here needs a line in the changelog."""
     assert hub.sdk.__all__ == [
         "Adapter",
+        "Answers",
         "AuthError",
         "Change",
         "ConfigError",
@@ -101,6 +102,7 @@ def test_public_names() -> None:
         "HookRequest",
         "Http",
         "Item",
+        "Outgoing",
         "Page",
         "Query",
         "Raw",
@@ -122,11 +124,15 @@ def test_public_names() -> None:
         "View",
         "WebhookReceiver",
         "Window",
+        "at",
         "capabilities",
         "config_class",
         "connect_address",
+        "instant",
         "scan",
         "tally_digest",
         "urgent",
+        "written",
+        "zone_of",
     ]
     assert all(hasattr(hub.sdk, name) for name in hub.sdk.__all__)

@@ -24,10 +24,11 @@ from hub.errors import (
     RetryableError,
     UnknownOutcomeError,
 )
-from hub.sdk import Http
+from hub.sdk import Http, Outgoing
 from hub.sdk import http as module
 
-URL = "https://api.example.org/v1/things"
+BASE = "https://api.example.org/v1"
+URL = f"{BASE}/things"
 
 
 @pytest.fixture
@@ -386,3 +387,39 @@ def test_what_the_pace_forbids_is_not_sent_and_not_waited_for(
         http.json("POST", "/things", json={})
     assert len(mock.calls) == 1
     assert len(waits) == 1
+
+
+def _by_the_hour(request: Outgoing, now: datetime) -> None:
+    request.headers["X-Sign"] = f"{now:%H:%M}"
+
+
+def test_each_try_is_signed_anew(mock: responses.RequestsMock, waits: list[float]) -> None:
+    signed: list[str] = []
+
+    def sign(request: Outgoing, now: datetime) -> None:
+        signed.append(f"{request.method} {request.url}")
+
+    mock.get(f"{BASE}/a", status=503)
+    mock.get(f"{BASE}/a", json={})
+    Http(BASE, sign=sign).get("/a")
+    assert signed == [f"GET {BASE}/a"] * 2
+
+
+def test_a_clock_that_is_wrong_costs_one_refusal(mock: responses.RequestsMock) -> None:
+    theirs = datetime.now(UTC) + timedelta(hours=3)
+    told = {"Date": format_datetime(theirs, usegmt=True)}
+    mock.get(f"{BASE}/a", status=401, headers=told)
+    mock.get(f"{BASE}/a", json={}, headers=told)
+    http = Http(BASE, sign=_by_the_hour)
+    http.get("/a")
+    assert [c.request.headers["X-Sign"] for c in mock.calls][1] == f"{theirs:%H:%M}"
+    mock.get(f"{BASE}/b", status=401, headers=told)
+    with pytest.raises(AuthError):
+        http.get("/b")
+    assert len(mock.calls) == 3, "the clock is known, so it is the signature"
+
+
+def test_a_signature_is_of_one_address(mock: responses.RequestsMock) -> None:
+    mock.get(f"{BASE}/a", status=302, headers={"Location": f"{BASE}/b"})
+    with pytest.raises(ConfigError):
+        Http(BASE, sign=_by_the_hour).get("/a")

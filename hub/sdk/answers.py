@@ -1,0 +1,96 @@
+"""For vendors that say no with status 200: the code in the body decides, by a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, NoReturn
+
+import jmespath
+from jmespath.exceptions import JMESPathError
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from hub.errors import AuthError, ConflictError, RejectedError, RetryableError
+
+_compiled = lru_cache(maxsize=256)(jmespath.compile)
+
+SAID_MAX = 300
+
+
+def at(path: str, body: Any) -> Any:
+    """What a JMESPath leads to in a decoded body; None when it leads nowhere."""
+    try:
+        return _compiled(path).search(body)
+    except JMESPathError:  # a function that got another type than it takes
+        return None
+
+
+class Answers(BaseModel):
+    """What the code in an answer means; give it to ``Http`` as ``raise_for_body``.
+
+    Codes are compared as text, so that 0, "0" and 0.0 … of one vendor need no second entry; a code
+    that is in no list refuses the request. An answer without a code is fine.
+
+    Attributes:
+        code: where the code is (JMESPath), such as ``errcode``.
+        fine: codes of success.
+        auth: token or credentials are not taken: a token is renewed once, then a person is asked.
+        busy: asked too often, or the vendor cannot now: tried again later.
+        conflict: the vendor holds a newer copy, or has this already.
+        words: where the vendor's own sentence is; shown to the administrator.
+        hints: what to do, by code, where the vendor's sentence does not say it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
+
+    code: str
+    fine: tuple[str, ...] = ("0",)
+    auth: tuple[str, ...] = ()
+    busy: tuple[str, ...] = ()
+    conflict: tuple[str, ...] = ()
+    words: str = ""
+    hints: Mapping[str, str] = Field(default_factory=dict)
+
+    @field_validator("fine", "auth", "busy", "conflict", mode="before")
+    @classmethod
+    def _as_told(cls, codes: Any) -> Any:
+        return tuple(map(_text, codes)) if isinstance(codes, list | tuple) else codes
+
+    @field_validator("code", "words")
+    @classmethod
+    def _is_a_path(cls, path: str) -> str:
+        try:
+            _compiled(path or "@")
+        except JMESPathError as exc:
+            raise ValueError(f"{path!r} is no JMESPath") from exc
+        return path
+
+    def __call__(self, body: Any) -> None:
+        """Return when the body says that it went well.
+
+        Raises:
+            AuthError, RetryableError, ConflictError: its code is in that list.
+            RejectedError: its code is in none.
+        """
+        found = at(self.code, body)
+        if found is not None and _text(found) not in self.fine:
+            self._raise(_text(found), body)
+
+    def _raise(self, code: str, body: Any) -> NoReturn:
+        said = f"the vendor answered with code {code[:40]}"
+        hint = self.hints.get(code) or self._words(body)
+        if code in self.auth:
+            raise AuthError(said, hint=hint)
+        if code in self.busy:
+            raise RetryableError(said, hint=hint, maybe_done=False)
+        raise (ConflictError if code in self.conflict else RejectedError)(said, hint=hint)
+
+    def _words(self, body: Any) -> str:
+        found = at(self.words, body) if self.words else None
+        return "" if found is None else str(found)[:SAID_MAX]
+
+
+def _text(code: Any) -> str:
+    if isinstance(code, bool):
+        return "true" if code else "false"
+    return str(int(code)) if isinstance(code, float) and code.is_integer() else str(code)
