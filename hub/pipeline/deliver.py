@@ -38,7 +38,7 @@ from hub.pipeline import align
 from hub.pipeline.absorb import Arrived, absorb, rebuild, settle
 from hub.pipeline.lane import HELD_S, Lane
 from hub.registry import Hub, Live
-from hub.sdk import Change, Deleted, Raw, Receipt, RecordRef, Row, Stream, capabilities
+from hub.sdk import Change, Deleted, Raw, Receipt, RecordRef, Row, Stream
 from hub.sdk.pace import urgent
 from hub.store import (
     alerts,
@@ -188,7 +188,7 @@ def _write(hub: Hub, lane: Lane, live: Live, item: Delivery) -> str:
         try:
             receipt = live.adapter.push(live.streams[item.stream], order.change)
         except ConflictError:
-            if order.change.id is None or not _can(live, "fetch"):
+            if order.change.id is None or not live.can("fetch", item.stream):
                 raise
             _refresh(hub, lane, live, item, order.change.id)
             continue
@@ -285,7 +285,7 @@ def _cleared(value: Any, shown: Any) -> Any:
 def _match_fields(conn: Connection, live: Live, item: Delivery) -> dict[str, Any]:
     """The subject's fields by which its copy over there can be recognised."""
     names = live.mapping(item.stream).match
-    found = records.load(conn, [item.subject]) if names and _can(live, "find") else {}
+    found = records.load(conn, [item.subject]) if names and live.can("find", item.stream) else {}
     if item.subject not in found:
         return {}
     document = found[item.subject].model_dump(mode="json")
@@ -383,7 +383,11 @@ def _candidates(hub: Hub, live: Live, item: Delivery, order: Order) -> dict[str,
     if named is None:
         found = live.adapter.find(live.streams[item.stream], order.match) if order.match else ()
         return {live.mapping(item.stream).external_id(row): row for row in found}
-    row = live.adapter.fetch(RecordRef(item.stream, named)) if _can(live, "fetch") else None
+    row = (
+        live.adapter.fetch(RecordRef(item.stream, named))
+        if live.can("fetch", item.stream)
+        else None
+    )
     if row is None:
         raise RejectedError(
             f"{live.name}/{item.stream}/{named}, the copy of {item.subject}, cannot be read",
@@ -450,7 +454,7 @@ def _loops(hub: Hub, lane: Lane, item: Delivery, external_id: str) -> bool:
 
 def _is_gone(hub: Hub, lane: Lane, live: Live, item: Delivery, external_id: str) -> bool:
     """Whether a write was refused because its record was deleted; then that is taken in."""
-    if not _can(live, "fetch"):
+    if not live.can("fetch", item.stream):
         return False
     row = live.adapter.fetch(RecordRef(item.stream, external_id))
     if row is None:
@@ -488,7 +492,7 @@ def refetch(hub: Hub, id_: int) -> None:
             raise ConfigError(f"there is no delivery {id_}")
         external_id = copy_of(conn, Ref.parse(row["subject"]), row["connection"], row["stream"])
     live = hub.registry.get(row["connection"])
-    if external_id is None or not _can(live, "fetch"):
+    if external_id is None or not live.can("fetch", row["stream"]):
         raise ConfigError(
             f"there is no copy of {row['subject']} in {live.name} to fetch",
             hint=f"If there is one, name it: hub deliveries adopt {id_} EXTERNAL_ID.",
@@ -550,7 +554,7 @@ def _store_success(
 
 def _read_back(live: Live, item: Delivery, order: Order, external_id: str) -> Raw | None:
     """What the vendor made of the write, where it did not say; none when that cannot be had now."""
-    if order.sync is None or not _can(live, "fetch"):
+    if order.sync is None or not live.can("fetch", item.stream):
         return None
     try:
         return live.adapter.fetch(RecordRef(item.stream, external_id))
@@ -660,10 +664,6 @@ def _verdict(item: Delivery, exc: HubError, *, looks_up: bool) -> tuple[str, flo
     base = RETRY_S[min(item.attempts, len(RETRY_S) - 1)]
     asked = exc.retry_after_s if isinstance(exc, RetryableError) and exc.retry_after_s else 0.0
     return "retry", max(asked, base * random.uniform(0.8, 1.2))  # noqa: S311 - jitter
-
-
-def _can(live: Live, verb: str) -> bool:
-    return verb in capabilities(type(live.adapter))
 
 
 def _ms(began: float) -> int:

@@ -31,14 +31,12 @@ from hub.pipeline.lane import Lane
 from hub.pipeline.pull import COUNT_DROP, advancing, arrived, in_batches, is_drop, prefetched
 from hub.registry import Hub, Live
 from hub.sdk import (
-    Adapter,
     Deleted,
     Page,
     RecordRef,
     Row,
     Sighting,
     Window,
-    capabilities,
     pace,
 )
 from hub.store import alerts, certificates, checkpoints, connections, jobs, leases, records
@@ -55,18 +53,17 @@ LOOK, READ, URGENT, REST, WEED, CERTIFY, DONE = (
 FETCHED_MAX = 50
 
 
-def methods(adapter: type[Adapter[Any]]) -> tuple[str, ...]:
-    """How its streams can be compared, the best first."""
-    verbs = capabilities(adapter)
-    needed = {SURVEY: {"survey"}, TALLY: {"tally", "history"}, SCAN: {"pull"}}
-    return tuple(name for name, wanted in needed.items() if wanted <= {*verbs})
+def methods(live: Live, stream: str) -> tuple[str, ...]:
+    """How a stream can be compared, the best first."""
+    needed = {SURVEY: ["survey"], TALLY: ["tally", "history"], SCAN: ["pull"]}
+    return tuple(
+        name for name, wanted in needed.items() if all(live.can(verb, stream) for verb in wanted)
+    )
 
 
 def comparable(live: Live) -> list[str]:
     """Streams of a connection that can be compared with their source."""
-    if live.manifest.adapter is None or not methods(live.manifest.adapter_class()):
-        return []
-    return [name for name in live.streams if name in live.mappings]
+    return [name for name in live.streams if name in live.mappings and methods(live, name)]
 
 
 def begin(hub: Hub) -> None:
@@ -167,13 +164,13 @@ class Reconciliation:
     def __init__(self, hub: Hub, lane: Lane, live: Live, job: Job) -> None:
         self.hub, self.lane, self.live, self.job = hub, lane, live, job
         self._name = f"{live.name}/{job.stream}"
-        self.methods = methods(type(live.adapter))
+        self.methods = methods(live, job.stream)
         if not self.methods or job.stream not in live.streams:
             raise UnsupportedError(f"{self._name} cannot be compared with its source")
         self.stream, self.spec = live.streams[job.stream], live.mapping(job.stream)
         self.now = Progress.of(job, self.methods[0])
         self.round = Round(job.id, job.connection, job.stream, self.now.began_at)
-        self.can_fetch = "fetch" in capabilities(type(live.adapter))
+        self.can_fetch = live.can("fetch", job.stream)
 
     # Looking at the source
 

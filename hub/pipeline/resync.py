@@ -29,7 +29,7 @@ from hub.pipeline.absorb import Arrived, absorb
 from hub.pipeline.lane import Lane
 from hub.pipeline.pull import advancing, arrived, in_batches, prefetched
 from hub.registry import Hub, Live
-from hub.sdk import Deleted, Page, RecordRef, Row, Window, capabilities, urgent
+from hub.sdk import Deleted, Page, RecordRef, Row, Window, urgent
 from hub.store import budget, checkpoints, jobs, leases
 from hub.store.jobs import Job
 
@@ -93,15 +93,11 @@ def _check(live: Live, stream: str, part: Part) -> None:
     live.mapping(stream)
     if part.ids and (part.since or part.until or part.where):
         raise ConfigError("ids name records already", hint="Leave the time and condition out.")
-    if part.where and not _can(live, "history"):
+    if part.where and not live.can("history", stream):
         raise UnsupportedError(
             f"{live.name} cannot be asked with a condition",
             hint="Name a time with --since and --until, or the ids.",
         )
-
-
-def _can(live: Live, verb: str) -> bool:
-    return verb in capabilities(live.manifest.adapter_class())
 
 
 def step(hub: Hub, lane: Lane, job: Job) -> bool:
@@ -120,7 +116,7 @@ def step(hub: Hub, lane: Lane, job: Job) -> bool:
     quiet = checkpoint.get("completed_at") is None  # then this is part of the first load
     work = _Work(hub, lane, live, job, part, quiet)
     with lane.kept(hub):
-        return work.by_ids() if part.ids and _can(live, "fetch") else work.by_pages()
+        return work.by_ids() if part.ids and live.can("fetch", job.stream) else work.by_pages()
 
 
 @dataclass(slots=True)
@@ -167,7 +163,7 @@ class _Work:
 
     def _pages(self, cursor: str | None) -> Iterator[Page]:
         stream, part = self.live.streams[self.job.stream], self.part
-        if _can(self.live, "history") and not part.ids:
+        if self.live.can("history", self.job.stream) and not part.ids:
             window = Window(part.since, part.until, part.where)
             return self.live.adapter.history(stream, window, cursor)
         return self.live.adapter.pull(stream, cursor)
@@ -178,7 +174,7 @@ class _Work:
         if part.ids:
             ids = frozenset(part.ids)
             return lambda a: _id(spec, a.row) in ids
-        if _can(self.live, "history") or not (part.since or part.until):
+        if self.live.can("history", self.job.stream) or not (part.since or part.until):
             return lambda _: True
         return lambda a: self._in_time(spec, a.row)
 

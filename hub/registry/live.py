@@ -24,7 +24,15 @@ from hub import mapping
 from hub.errors import ConfigError, StoreError
 from hub.mapping import Mapping as Spec
 from hub.registry.manifests import Manifest, manifest, manifests
-from hub.sdk import Adapter, ConnectionConfig, Desk, Stream, WebhookReceiver, capabilities
+from hub.sdk import (
+    Adapter,
+    ConnectionConfig,
+    Described,
+    Desk,
+    Stream,
+    WebhookReceiver,
+    capabilities,
+)
 from hub.sdk.auth import TokenStore
 from hub.settings import settings_path
 from hub.store import connections, mappings
@@ -101,7 +109,9 @@ class Live:
         """
         given = {key: value for key, value in self.settings.items() if key not in RESERVED}
         try:
-            return self.manifest.config_class().model_validate(_from_env(given, self.name))
+            return self.manifest.config_class().model_validate(
+                _from_env(given, self.name), context={"folder": settings_path().parent}
+            )
         except ValidationError as exc:
             raise ConfigError(
                 f"connection {self.name}: {_faults(exc)}",
@@ -186,6 +196,9 @@ class Live:
         overlays = settings_path().parent / "overlays" / self.name
         files = {s: p for s, p in self.manifest.mapping_files().items() if s not in self.chosen}
         found = {stream: _load_mapping(path, overlays) for stream, path in files.items()}
+        for one in self._described:
+            if one.stream.name not in self.chosen:
+                found |= _described_mapping(one, self.manifest.name, overlays)
         for stream, text in self.chosen.items():
             found[stream] = _loaded(text, name=f"{self.name}/{stream} as chosen")
         return found
@@ -209,10 +222,26 @@ class Live:
         """What can be pulled or written, by name."""
         if self.manifest.adapter is None:
             return {}
-        declared = self.manifest.adapter_class().streams
+        declared = (
+            *self.manifest.adapter_class().streams,
+            *(one.stream for one in self._described),
+        )
         if self.own.overlap_s is not None:
             declared = tuple(replace(s, overlap_s=self.own.overlap_s) for s in declared)
         return {stream.name: stream for stream in declared}
+
+    @cached_property
+    def _described(self) -> tuple[Described, ...]:
+        if self.manifest.config_class().described is ConnectionConfig.described:
+            return ()  # so that its streams are known although its config may be incomplete
+        return tuple(self.config.described())
+
+    def can(self, verb: str, stream: str) -> bool:
+        """Whether its adapter offers a verb for a stream."""
+        if self.manifest.adapter is None:
+            return False
+        without = {v for d in self._described if d.stream.name == stream for v in d.without}
+        return verb in {*capabilities(type(self.adapter))} - without
 
     @property
     def region(self) -> str:
@@ -359,6 +388,19 @@ def _faults(exc: ValidationError) -> str:
     return "; ".join(
         f"{'.'.join(map(str, e['loc'])) or 'config'}: {e['msg']}" for e in exc.errors()
     )
+
+
+def _described_mapping(one: Described, vendor: str, overlays: Path) -> dict[str, Spec]:
+    """The mapping of a described stream by its name; none when nobody has written it yet."""
+    overlay = overlays / f"{one.stream.name}.yaml"
+    text, name = one.mapping, f"{vendor}/{one.stream.name} as described"
+    own = overlay.read_text("utf-8") if overlay.is_file() else None
+    if not text and own is None:
+        return {}
+    whole = {"overlay": own, "overlay_name": f"overlays/{overlays.name}/{overlay.name}"}
+    if not text:
+        return {one.stream.name: _loaded(own or "", name=whole["overlay_name"])}
+    return {one.stream.name: _loaded(text, name=name, **(whole if own is not None else {}))}
 
 
 def _load_mapping(path: Path, overlays: Path) -> Spec:

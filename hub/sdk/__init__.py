@@ -18,7 +18,7 @@ from hub.errors import (
     UnsupportedError,
 )
 from hub.instants import instant, written, zone_of
-from hub.sdk.adapter import Adapter, ConnectionConfig, capabilities, config_class
+from hub.sdk.adapter import Adapter, ConnectionConfig, SitePath, capabilities, config_class
 from hub.sdk.answers import Answers, at
 from hub.sdk.desk import Desk, Query, Shown, View
 from hub.sdk.egress import connect_address
@@ -28,8 +28,10 @@ from hub.sdk.polling import scan
 from hub.sdk.types import (
     Change,
     Deleted,
+    Described,
     Emit,
     Envelope,
+    Found,
     HookRequest,
     Item,
     Page,
@@ -57,9 +59,11 @@ __all__ = [
     "ConnectionConfig",
     "CursorExpiredError",
     "Deleted",
+    "Described",
     "Desk",
     "Emit",
     "Envelope",
+    "Found",
     "HookRequest",
     "Http",
     "Item",
@@ -77,6 +81,7 @@ __all__ = [
     "Shown",
     "Sighting",
     "SignatureError",
+    "SitePath",
     "Stream",
     "Survey",
     "Tally",

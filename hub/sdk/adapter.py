@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, get_args, get_origin
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
 from hub.errors import UnsupportedError
 from hub.sdk.auth import MemoryTokens, OAuth2, TokenStore
@@ -16,7 +17,9 @@ from hub.sdk.pace import Pace
 from hub.sdk.types import (
     Change,
     Deleted,
+    Described,
     Emit,
+    Found,
     Page,
     Raw,
     Receipt,
@@ -49,6 +52,22 @@ class ConnectionConfig(BaseModel):
         pattern=r"^[A-Z]{2}$",
         description="Country of phone numbers written without a country code (ISO 3166-1)",
     )
+
+    def described(self) -> Sequence[Described]:
+        """Streams that are described in the configuration, for adapters without any of their own.
+
+        Raises:
+            ConfigError: the description is wrong.
+        """
+        return ()
+
+
+def _beside_settings(path: str, info: ValidationInfo) -> Path:
+    return Path((info.context or {}).get("folder", ".")) / Path(path).expanduser()
+
+
+SitePath = Annotated[Path, BeforeValidator(_beside_settings)]
+"""A path of this installation; a relative one begins where ``settings.toml`` lies."""
 
 
 ConfigT = TypeVar("ConfigT", bound=ConnectionConfig)
@@ -138,6 +157,10 @@ class Adapter(Generic[ConfigT]):
         if "http" in self.__dict__:
             self.http.close()
 
+    def discover(self) -> Iterator[Found]:
+        """The streams this account has over there, for a person who then writes their mappings."""
+        raise UnsupportedError(f"{type(self).__name__} has the same streams everywhere")
+
     def check(self) -> None:
         """Return when credentials and permissions are fine.
 
@@ -212,6 +235,7 @@ class Adapter(Generic[ConfigT]):
 def capabilities(adapter: type[Adapter[Any]]) -> tuple[str, ...]:
     """The verbs this class overrides, in the order of the base."""
     verbs = (
-        "check", "pull", "history", "survey", "tally", "find", "fetch", "push", "listen",
+        "check", "discover", "pull", "history", "survey", "tally", "find", "fetch", "push",
+        "listen",
     )  # fmt: skip
     return tuple(v for v in verbs if getattr(adapter, v) is not getattr(Adapter, v))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from hashlib import blake2b
@@ -34,6 +34,37 @@ class Stream:
     fresh_s: float = 24 * 3600.0
     overlap_s: float = 300.0
     whole: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A stream that one connection has, from its configuration, where its class has none.
+
+    Attributes:
+        mapping: its mapping as YAML; "" when it lies in ``overlays/<connection>``.
+        without: verbs of its class that do not work for it.
+    """
+
+    stream: Stream
+    mapping: str = ""
+    without: Collection[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A stream that a system turned out to have.
+
+    Attributes:
+        stream: its name over there.
+        fields: names of its fields, as a mapping would write them, each with a value seen or "".
+        key: the field that names a row; "" when that is not known.
+        version: the field that grows with each change; "" when there is none.
+    """
+
+    stream: str
+    fields: Mapping[str, Any]
+    key: str = ""
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
