@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
+from dataclasses import asdict
 
 import click
 import orjson
@@ -12,9 +14,11 @@ from hub import pipeline
 from hub.cli.base import fail, json_option, opened, out, show_json
 from hub.errors import AuthError, ConfigError, HubError, UnsupportedError
 from hub.mapping import to_canonical
+from hub.mapping.draft import draft
 from hub.pipeline.lane import leased
 from hub.registry import Hub, Live, signin
-from hub.sdk import RecordRef
+from hub.sdk import Found, RecordRef
+from hub.settings import settings_path
 from hub.store import checkpoints, connections, credentials, leases
 
 LOOK_S = 0.5
@@ -54,6 +58,41 @@ def _check_one(hub: Hub, live: Live) -> dict[str, str | bool]:
         else:
             connections.set_state(conn, live.name, state, error)
     return {"connection": live.name, "ok": state == "ok", "error": error, "hint": hint}
+
+
+@click.command("discover")
+@click.argument("connection")
+@click.option("--write", is_flag=True, help="Write a draft of each mapping that is missing.")
+@json_option
+def discover(connection: str, *, write: bool, as_json: bool) -> None:
+    """What streams the system behind a connection has, with their fields."""
+    with opened() as hub:
+        live = hub.registry.get(connection)
+        found = list(live.adapter.discover())
+        if as_json:
+            show_json([asdict(one) for one in found])
+            return
+        for one in found:
+            mapped = "mapped" if one.stream in live.mappings else "no mapping"
+            out.print(f"{one.stream} ({mapped}): {', '.join(one.fields)}", highlight=False)
+            if write and one.stream not in live.mappings:
+                _write_draft(live, one)
+
+
+def _write_draft(live: Live, one: Found) -> None:
+    if not re.fullmatch(r"[\w.-]+", one.stream):
+        out.print("  its name cannot be a stream's: letters, digits, . _ - only", highlight=False)
+        return
+    path = settings_path().parent / "overlays" / live.name / f"{one.stream}.yaml"
+    source = f"{live.manifest.name}/{one.stream}"
+    try:
+        text = draft(source, one.fields, key=one.key, version=one.version)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError as exc:
+        raise ConfigError(f"{path} is there already", hint="Mend it, or take it away.") from exc
+    out.print(f"  wrote {path}", highlight=False, soft_wrap=True)
 
 
 @click.command("connect")
@@ -195,4 +234,4 @@ def _one(live: Live, stream: str, id_: str | None) -> dict[str, object] | None:
     return next((row for page in pages for row in page.records), None)
 
 
-COMMANDS: tuple[click.Command, ...] = (check, connect, pull, mapping)
+COMMANDS: tuple[click.Command, ...] = (check, discover, connect, pull, mapping)
