@@ -42,27 +42,24 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
 from io import BytesIO
-from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 from urllib.parse import parse_qs
 
 import pytest
 import requests
 import responses
 from pydantic import SecretStr, ValidationError
-from pydantic.fields import FieldInfo
 from responses.matchers import json_params_matcher, query_param_matcher
 from responses.registries import FirstMatchRegistry, OrderedRegistry
 from urllib3 import HTTPResponse
 
 from hub import errors
 from hub.sdk import http
-from hub.sdk.adapter import Adapter, ConnectionConfig, capabilities
-from hub.sdk.desk import Desk, Query, Shown, View
+from hub.sdk.adapter import Adapter, ConnectionConfig
+from hub.sdk.desk import Query, Shown, View
 from hub.sdk.egress import GuardedAdapter
 from hub.sdk.types import (
     Change,
@@ -77,54 +74,15 @@ from hub.sdk.types import (
     Survey,
     Window,
 )
-from hub.sdk.webhook import WebhookReceiver
+from hub.sdk.vendor import RULES, AnyManifest, Vendor, example
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, 500_000, tzinfo=UTC)
 """The instant at which every test happens, unless its fixture says ``at``."""
 
 _SECRET_NAME = re.compile(r"(password|secret|token|passphrase|(api|private|access)_?key)s?$")
-_CANARY = "canary-7f3a9d-"
 
 
-class Described(Protocol):
-    """What the suite asks of a manifest."""
-
-    name: str
-    owner: str
-    level: str
-    exempt: dict[str, str]
-    adapter: str | None
-    webhook: str | None
-    desk: str | None
-    folder: Path
-
-    def adapter_class(self) -> type[Adapter[Any]]:
-        """The adapter."""
-
-    def receiver_class(self) -> type[WebhookReceiver[Any]]:
-        """The webhook receiver."""
-
-    def desk_class(self) -> type[Desk[Any]]:
-        """The chat desk."""
-
-    def config_class(self) -> type[ConnectionConfig]:
-        """What a connection is configured with."""
-
-    def mapping_files(self) -> dict[str, Path]:
-        """The mappings by stream."""
-
-
-class Mapper(Protocol):
-    """What the suite asks of the mapping engine."""
-
-    def load(self, text: str, *, name: str) -> Any:
-        """A mapping."""
-
-    def to_canonical(self, mapping: Any, raw: Any, *, connection: str) -> Sequence[Any]:
-        """The records of a row."""
-
-
-def contract_tests(manifest: Described, mapper: Any) -> type:
+def contract_tests(manifest: AnyManifest, mapper: Any) -> type:
     """A class of tests for one adapter; bind it to a name that starts with ``Test``.
 
     Args:
@@ -160,92 +118,6 @@ _NEEDS = {
     "test_desk": "desk",
 }
 """The tests that are made of fixtures, and of which kind."""
-
-
-# The adapter under test
-
-
-@dataclass(frozen=True)
-class Vendor:
-    """One adapter with what lies in its folder."""
-
-    manifest: Described
-    mapper: Mapper
-
-    @cached_property
-    def fixtures(self) -> dict[str, dict[str, Any]]:
-        """Every fixture by the name of its file."""
-        files = sorted((self.manifest.folder / "fixtures").glob("*.json"))
-        return {path.stem: json.loads(path.read_text("utf-8")) for path in files}
-
-    def fixtures_of(self, kind: str) -> dict[str, dict[str, Any]]:
-        """The fixtures of one kind."""
-        return {name: fixture for name, fixture in self.fixtures.items() if kind in fixture}
-
-    @cached_property
-    def mappings(self) -> dict[str, Any]:
-        """The loaded mappings by stream."""
-        files = self.manifest.mapping_files().items()
-        texts = {stream: (path.read_text("utf-8"), path) for stream, path in files}
-        return {s: self.mapper.load(text, name=str(path)) for s, (text, path) in texts.items()}
-
-    @property
-    def streams(self) -> dict[str, Stream]:
-        """What can be pulled or written."""
-        found = self.manifest.adapter_class().streams if self.manifest.adapter else ()
-        return {stream.name: stream for stream in found}
-
-    @property
-    def writable(self) -> list[str]:
-        """The streams that can be written."""
-        return [stream.name for stream in self.streams.values() if stream.writable]
-
-    @property
-    def verbs(self) -> tuple[str, ...]:
-        """What the adapter offers."""
-        return capabilities(self.manifest.adapter_class()) if self.manifest.adapter else ()
-
-    @property
-    def speaks_http(self) -> bool:
-        """Whether the adapter talks through ``Http``."""
-        if self.manifest.adapter is None:
-            return False
-        return self.manifest.adapter_class().connect is not Adapter.connect
-
-    def config(self, given: Mapping[str, Any] | None = None) -> ConnectionConfig:
-        """A config made of the examples of its fields; secrets without one are made up."""
-        class_ = self.manifest.config_class()
-        values = {name: _example(name, field) for name, field in class_.model_fields.items()}
-        known = {name: value for name, value in values.items() if value is not None}
-        return class_.model_validate({**known, **(given or {})})
-
-    def adapter(self, given: Mapping[str, Any] | None = None) -> Adapter[Any]:
-        """The adapter with such a config."""
-        return self.manifest.adapter_class()(self.config(given))
-
-    def receiver(self, given: Mapping[str, Any] | None = None) -> WebhookReceiver[Any]:
-        """The receiver with such a config."""
-        return self.manifest.receiver_class()(self.config(given))
-
-    def records(self, stream: str, raw: Any) -> list[dict[str, Any]]:
-        """The records of a row as documents."""
-        found = self.mapper.to_canonical(self.mappings[stream], raw, connection=self.manifest.name)
-        return [document(record) for record in found]
-
-
-def document(record: Any) -> dict[str, Any]:
-    """A record as plain JSON: its kind, and whatever is not at its default."""
-    return {"kind": record.kind, **record.model_dump(mode="json", exclude_defaults=True)}
-
-
-def _example(name: str, field: FieldInfo) -> Any:
-    """The first example of a field that has to be given; made up for a secret."""
-    if field.examples and (field.is_required() or "SecretStr" in str(field.annotation)):
-        return field.examples[0]
-    if "SecretStr" not in str(field.annotation):
-        return None
-    several = "tuple" in str(field.annotation) or "list" in str(field.annotation)
-    return [_CANARY + name] if several else _CANARY + name
 
 
 def _secrets(config: ConnectionConfig) -> Iterator[str]:
@@ -384,16 +256,12 @@ class ManifestContract(_Contract):
         assert self.vendor.manifest.folder.name == self.vendor.manifest.name
         assert self.vendor.manifest.adapter or self.vendor.manifest.webhook
 
-    def test_quality_level(self) -> None:
-        """Every rule of the level claimed, and of those below it, is kept or exempt."""
-        manifest = self.vendor.manifest
-        claimed = LEVELS.index(manifest.level)
-        rules = [rule for rule in RULES if LEVELS.index(rule.level) <= claimed]
-        unknown = manifest.exempt.keys() - {rule.name for rule in rules}
+    def test_exemptions_are_of_rules_and_have_reasons(self) -> None:
+        """What a level asks for is in ``hub.sdk.vendor``; the level itself is computed."""
+        exempt = self.vendor.manifest.exempt
+        unknown = exempt.keys() - {rule.name for rule in RULES}
         assert not unknown, f"exempt from what is not asked: {sorted(unknown)}"
-        assert all(reason.strip() for reason in manifest.exempt.values())
-        broken = [r for r in rules if r.name not in manifest.exempt and not r.kept(self.vendor)]
-        assert not broken, [f"{rule.level}: {rule.name}: {rule.wanted}" for rule in broken]
+        assert all(reason.strip() for reason in exempt.values())
 
 
 class ConfigContract(_Contract):
@@ -408,7 +276,7 @@ class ConfigContract(_Contract):
         """The documentation shows a connection made of them."""
         fields = self.vendor.manifest.config_class().model_fields
         bare = [name for name, field in fields.items() if field.is_required()]
-        assert [name for name in bare if _example(name, fields[name]) is None] == []
+        assert [name for name in bare if example(name, fields[name]) is None] == []
 
     def test_secrets_have_the_type_of_secrets(self) -> None:
         """A field named like a secret is a ``SecretStr``."""
@@ -738,7 +606,7 @@ class WebhookContract(_Contract):
     def _other_secrets(self) -> dict[str, Any]:
         """Secrets of the same form that are not ours: one letter of each is another."""
         fields = self.vendor.manifest.config_class().model_fields.items()
-        secret = {n: _example(n, f) for n, f in fields if "SecretStr" in str(f.annotation)}
+        secret = {n: example(n, f) for n, f in fields if "SecretStr" in str(f.annotation)}
         return {
             name: [_other(one) for one in value] if isinstance(value, list) else _other(value)
             for name, value in secret.items()
@@ -806,77 +674,3 @@ def _window(given: Mapping[str, Any]) -> Window:
 
 def _other(secret: str) -> str:
     return secret[:-2] + ("B" if secret[-2] != "B" else "C") + secret[-1]
-
-
-# Quality levels
-
-
-@dataclass(frozen=True)
-class Rule:
-    """One promise of a level, and how it is seen to be kept."""
-
-    level: str
-    name: str
-    wanted: str
-    kept: Callable[[Vendor], bool]
-
-
-def _readme(heading: str, file: str = "README.md") -> Callable[[Vendor], bool]:
-    def kept(vendor: Vendor) -> bool:
-        path = vendor.manifest.folder / file
-        return path.is_file() and f"\n## {heading}" in path.read_text("utf-8")
-
-    return kept
-
-
-def _measured(vendor: Vendor) -> bool:
-    path = vendor.manifest.folder / "README.md"
-    section = path.read_text("utf-8").partition("\n## Backfill")[2] if path.is_file() else ""
-    return bool(re.search(r"\d", section.partition("\n## ")[0]))
-
-
-def _all_pushed(vendor: Vendor) -> bool:
-    pushes = vendor.fixtures_of("push").values()
-    return {*vendor.writable} <= {p["push"] for p in pushes if "raises" not in p}
-
-
-def _conflicts(vendor: Vendor) -> bool:
-    pushes = vendor.fixtures_of("push").values()
-    return not vendor.writable or any(p.get("raises") == "ConflictError" for p in pushes)
-
-
-def _tested_live(vendor: Vendor) -> bool:
-    tests = vendor.manifest.folder.parent.parent / "tests"
-    return any(tests.glob(f"*/test_{vendor.manifest.name}_live.py")) or any(
-        (tests / folder / f"test_{vendor.manifest.name}.py").is_file()
-        for folder in ("live", "systems")
-    )
-
-
-_TOLD = ("history", "survey", "tally", "find")
-
-LEVELS = ("none", "bronze", "silver", "gold")
-
-RULES = (
-    Rule("bronze", "fixtures", "a raw or hook fixture",
-         lambda v: bool(v.fixtures_of("raw") or v.fixtures_of("hook"))),
-    Rule("bronze", "set-up", 'a section "Set up" in README.md', _readme("Set up")),
-    Rule("bronze", "removal", 'a section "Remove" in README.md', _readme("Remove")),
-    Rule("silver", "resume", "a pull fixture",
-         lambda v: "pull" not in v.verbs or bool(v.fixtures_of("pull"))),
-    Rule("silver", "verbs", "a fixture for each of history, survey, tally and find it offers",
-         lambda v: all(v.fixtures_of(verb) for verb in _TOLD if verb in v.verbs)),
-    Rule("silver", "sign-in", 'a section "Sign in again" in README.md', _readme("Sign in again")),
-    Rule("silver", "limits", 'a section "Limits" in README.md', _readme("Limits")),
-    Rule("silver", "owner", "an owner", lambda v: bool(v.manifest.owner.strip())),
-    Rule("bronze", "stale", "requests from another time refused", lambda _: True),
-    Rule("bronze", "body", "changed bodies refused", lambda _: True),
-    Rule("gold", "push", "a push fixture for each writable stream", _all_pushed),
-    Rule("gold", "conflict", "a push fixture that raises ConflictError", _conflicts),
-    Rule("gold", "deletions", 'a section "Deletions" in README.md', _readme("Deletions")),
-    Rule("gold", "live", "a test in tests/live or tests/systems", _tested_live),
-    Rule("gold", "backfill", 'a section "Backfill" with figures in README.md', _measured),
-    Rule("gold", "languages", "README.zh-CN.md",
-         lambda v: (v.manifest.folder / "README.zh-CN.md").is_file()),
-)  # fmt: skip
-"""What a level asks for beside the tests above, which every adapter has to pass."""

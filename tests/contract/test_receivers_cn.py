@@ -22,7 +22,8 @@ from adapters.yonyou.webhook import VARIANTS, aes_key
 from hub import mapping, registry
 from hub.sdk import ConfigError, Envelope, HookRequest, Reply, SignatureError, WebhookReceiver
 from hub.sdk.sealing import seal
-from hub.sdk.testing import NOW, Vendor
+from hub.sdk.testing import NOW
+from hub.sdk.vendor import Vendor
 
 KEY, TOKEN = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8", "tokenEXAMPLE"
 SECOND, MS = str(int(NOW.timestamp())), str(int(NOW.timestamp() * 1000))

@@ -48,7 +48,8 @@ from hub.sdk import (
 )
 from hub.sdk.proof import attest
 from hub.sdk.signing import Recipe, body_hash
-from hub.sdk.testing import NOW, Vendor
+from hub.sdk.testing import NOW
+from hub.sdk.vendor import Vendor
 from hub.store import inbox
 
 SECOND, MS = str(int(NOW.timestamp())), str(int(NOW.timestamp() * 1000))

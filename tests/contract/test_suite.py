@@ -23,7 +23,6 @@ api_version = "1"
 checked_on = 2026-11-21
 adapter = "{name}.adapter:Acme"
 {webhook}
-level = "bronze"
 """
 
 ADAPTER = '''
