@@ -131,6 +131,10 @@ class MemoryTokens:
         """The newest tokens."""
         return self._tokens
 
+    def put(self, tokens: Tokens) -> None:
+        """Take these for the newest."""
+        self._tokens = tokens
+
     def renew(self, seen: int, fetch: Callable[[Tokens | None], Tokens]) -> Tokens:
         """Tokens newer than version ``seen``."""
         with self._lock:
@@ -170,6 +174,10 @@ class TokenAuth:
     def close(self) -> None:
         """Close the pooled sockets."""
         self._http.close()
+
+    def forget(self) -> None:
+        """Ask the store the next time."""
+        self._tokens = None
 
     def current(self) -> Tokens:
         """Tokens to send now, renewed when it is time.

@@ -77,6 +77,8 @@ class Http:
 
     Attributes:
         pace: asked before every request and told of every answer; the hub sets it.
+        tokens: what it was given as ``auth``, where that is renewed.
+        answers: what it was given as ``raise_for_body``.
 
     Args:
         base: what relative paths are joined to.
@@ -109,18 +111,18 @@ class Http:
     ) -> None:
         self.base = base.rstrip("/")
         self._timeout_s = timeout_s
-        self._raise_for_body, self._raise_for_refusal = raise_for_body, raise_for_refusal
+        self.answers, self._raise_for_refusal = raise_for_body, raise_for_refusal
         self._hidden = [text for text in hidden if text]
         self._conflicts = conflicts
         self._session = _Session()
         self._session.own_headers = tuple(headers or ())
         self._session.trust_env = False  # a proxy variable must not lead round the guard
         self._session.max_redirects = 5
-        self._tokens: TokenAuth | None = None
+        self.tokens: TokenAuth | None = None
         if isinstance(auth, tuple):  # as UTF-8: a Chinese password does not fit Latin-1
             self._session.auth = HTTPBasicAuth(auth[0].encode(), auth[1].encode())
         elif auth:
-            self._tokens = auth
+            self.tokens = auth
             self._session.own_headers += auth.header_names
         self._sign = sign
         if sign:
@@ -130,13 +132,18 @@ class Http:
         self.pace: Pace | None = None
         self.allow(allow_networks)
 
+    @property
+    def signs(self) -> bool:
+        """Whether every request is signed."""
+        return self._sign is not None
+
     def allow(self, networks: Sequence[str]) -> None:
         """Let this client reach these private networks and no others."""
         guarded = GuardedAdapter(networks)
         self._session.mount("http://", guarded)
         self._session.mount("https://", guarded)
-        if self._tokens:
-            self._tokens.allow(networks)
+        if self.tokens:
+            self.tokens.allow(networks)
 
     def now(self) -> datetime:
         """The vendor's clock, as its last answer told; ours until there was one."""
@@ -167,8 +174,8 @@ class Http:
                 f"{method} {_bare(response.url)} answered something that is not JSON",
                 hint="Check the address of this connection: it may lead to a web page.",
             ) from exc
-        if self._raise_for_body:
-            self._raise_for_body(body)
+        if self.answers:
+            self.answers(body)
         return body
 
     def request(
@@ -221,8 +228,8 @@ class Http:
         **kwargs: Any,
     ) -> requests.Response:
         url = path if urlsplit(path).scheme else f"{self.base}{path}"
-        if self._tokens and _host(url) == _host(self.base):
-            kwargs = self._tokens.signed(kwargs)
+        if self.tokens and _host(url) == _host(self.base):
+            kwargs = self.tokens.signed(kwargs)
         if idempotency_key:
             kwargs["headers"] = {**kwargs.get("headers", {}), "Idempotency-Key": idempotency_key}
         repeatable = _repeatable(method, idempotency_key, repeatable=repeatable)
@@ -241,13 +248,13 @@ class Http:
         Whoever refuses a request has not done it, so that a write may be sent again as well.
         """
         with self._hiding():
-            if self._tokens is None:
+            if self.tokens is None:
                 return self._in_time(call)
-            sent = self._tokens.current()
+            sent = self.tokens.current()
             try:
                 return call()
             except AuthError:
-                if not self._tokens.replaced(sent):
+                if not self.tokens.replaced(sent):
                     raise
             return call()
 
@@ -327,8 +334,8 @@ class Http:
     def close(self) -> None:
         """Close the pooled sockets."""
         self._session.close()
-        if self._tokens:
-            self._tokens.close()
+        if self.tokens:
+            self.tokens.close()
 
 
 def _repeatable(

@@ -89,17 +89,19 @@ def contract_tests(manifest: AnyManifest, mapper: Any) -> type:
         manifest: as ``hub.registry.manifest`` gives it.
         mapper: the module ``hub.mapping``; the SDK itself stands below it.
     """
+    from hub.sdk import troubles  # made of what stands here
+
     vendor = Vendor(manifest, mapper)
-    bases: list[type] = [ManifestContract, ConfigContract, MappingContract]
+    bases: list[type] = [ManifestContract, ConfigContract, MappingContract, troubles.RowTroubles]
     if manifest.adapter:
-        bases.append(AdapterContract)
+        bases += [AdapterContract, troubles.PullTroubles, troubles.PushTroubles]
     if vendor.speaks_http:
-        bases.append(HttpContract)
+        bases += [HttpContract, troubles.AnswerTroubles]
     if manifest.webhook:
         bases.append(WebhookContract)
     if manifest.desk:
         bases.append(DeskContract)
-    unused = {name: None for name, kind in _NEEDS.items() if not vendor.fixtures_of(kind)}
+    unused = {name: None for name, keys in _NEEDS.items() if not vendor.fixtures_of(*keys.split())}
     return type(f"Test_{manifest.name}", tuple(bases), {"vendor": vendor, **unused})
 
 
@@ -116,8 +118,11 @@ _NEEDS = {
     "test_recorded_hook_is_refused": "hook",
     "test_handshake": "handshake",
     "test_desk": "desk",
+    "test_a_pull_that_breaks_off": "pull exchanges",
+    "test_a_token_that_ends_meanwhile": "pull exchanges",
+    "test_a_write_that_breaks_off": "push exchanges",
 }
-"""The tests that are made of fixtures, and of which kind."""
+"""The tests that are made of fixtures, and what those hold."""
 
 
 def _secrets(config: ConnectionConfig) -> Iterator[str]:
@@ -140,7 +145,7 @@ def _error(name: str) -> type[errors.HubError]:
 
 
 @contextmanager
-def _clock(at: str | None) -> Iterator[None]:
+def clock(at: str | None) -> Iterator[None]:
     """Every clock stands, and nobody waits."""
     now = datetime.fromisoformat(at) if at else NOW
     with pytest.MonkeyPatch.context() as patch:
@@ -158,11 +163,12 @@ def answered(exchanges: Sequence[Mapping[str, Any]], *, ordered: bool = False) -
     registry = OrderedRegistry if ordered else FirstMatchRegistry
     with responses.RequestsMock(assert_all_requests_are_fired=True, registry=registry) as mock:
         for exchange in exchanges:
-            mock.add(_stub(exchange))
+            mock.add(stub(exchange))
         yield
 
 
-def _stub(exchange: Mapping[str, Any]) -> responses.Response:
+def stub(exchange: Mapping[str, Any]) -> responses.Response:
+    """The double of one exchange."""
     matchers = [query_param_matcher(exchange.get("query") or {})]
     if "json" in exchange:
         matchers.append(json_params_matcher(exchange["json"]))
@@ -195,7 +201,7 @@ def recorded(exchanges: list[dict[str, Any]], *, at: str | None = None) -> Itera
         response.raw = HTTPResponse(BytesIO(response.content), preload_content=False)  # once more
         return response
 
-    with _clock(at), pytest.MonkeyPatch.context() as patch:
+    with clock(at), pytest.MonkeyPatch.context() as patch:
         patch.setattr(GuardedAdapter, "send", sending)
         yield
 
@@ -225,14 +231,17 @@ def walk(adapter: Adapter[Any], stream: Stream) -> tuple[list[Page], list[list[P
 # The contract
 
 
-class _Contract:
+class Contract:
+    """What the tests of one vendor have in common."""
+
     vendor: ClassVar[Vendor]
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """An argument ``pull_exchanges_fixture`` is each fixture that has these two keys."""
         for argument in metafunc.fixturenames:
             kind, _, is_fixture = argument.partition("_fixture")
             if is_fixture == "" and argument.endswith("_fixture"):
-                found = self.vendor.fixtures_of(kind)
+                found = self.vendor.fixtures_of(*kind.split("_"))
                 metafunc.parametrize(argument, found.values(), ids=found.keys())
 
     @pytest.fixture(autouse=True)
@@ -243,12 +252,16 @@ class _Contract:
             told = _told(record.exc_info[1]) if record.exc_info and record.exc_info[1] else ""
             self._shows_no_secret(f"{record.getMessage()} {vars(record)} {told}")
 
+    def shows_no_secret(self, exc: BaseException) -> None:
+        """Neither an error nor what caused it tells a secret."""
+        self._shows_no_secret(_told(exc))
+
     def _shows_no_secret(self, text: str) -> None:
         for secret in _secrets(self.vendor.config()):
             assert secret not in text, "a secret got out"
 
 
-class ManifestContract(_Contract):
+class ManifestContract(Contract):
     """The manifest tells the truth."""
 
     def test_folder_has_the_vendors_name(self) -> None:
@@ -264,7 +277,7 @@ class ManifestContract(_Contract):
         assert all(reason.strip() for reason in exempt.values())
 
 
-class ConfigContract(_Contract):
+class ConfigContract(Contract):
     """The config explains itself and keeps its secrets."""
 
     def test_every_field_is_described(self) -> None:
@@ -297,7 +310,7 @@ class ConfigContract(_Contract):
         self._shows_no_secret(str(caught.value))
 
 
-class MappingContract(_Contract):
+class MappingContract(Contract):
     """Rows become the records they should."""
 
     def test_mappings_are_sound(self) -> None:
@@ -311,7 +324,7 @@ class MappingContract(_Contract):
         _same(found, raw_fixture["expect"])
 
 
-class AdapterContract(_Contract):
+class AdapterContract(Contract):
     """What is offered works, and works again."""
 
     def test_what_is_offered(self) -> None:
@@ -329,7 +342,7 @@ class AdapterContract(_Contract):
     def test_check(self, check_fixture: dict[str, Any]) -> None:
         """A recorded check, good or bad."""
         adapter = self.vendor.adapter(check_fixture["check"])
-        with _clock(None), answered(check_fixture["exchanges"]):
+        with clock(None), answered(check_fixture["exchanges"]):
             if "raises" not in check_fixture:
                 adapter.check()
                 return
@@ -341,13 +354,13 @@ class AdapterContract(_Contract):
         """Everything comes; and from each cursor, everything that did not come before it."""
         adapter = self.vendor.adapter(pull_fixture.get("config"))
         stream = self.vendor.streams[pull_fixture["pull"]]
-        with _clock(pull_fixture.get("at")), answered(pull_fixture.get("exchanges", ())):
+        with clock(pull_fixture.get("at")), answered(pull_fixture.get("exchanges", ())):
             pages, resumed = walk(adapter, stream)
-        assert _ids(self.vendor, stream, pages) == set(pull_fixture["ids"])
+        assert ids_of(self.vendor, stream, pages) == set(pull_fixture["ids"])
         cursors = [page.cursor for page in pages]
         assert len(set(cursors)) == len(cursors), "a cursor that does not advance makes a loop"
         for done, rest in enumerate(resumed, start=1):
-            came = _ids(self.vendor, stream, [*pages[:done], *rest])
+            came = ids_of(self.vendor, stream, [*pages[:done], *rest])
             assert came == set(pull_fixture["ids"]), f"lost after page {done}"
 
     def test_history(self, history_fixture: dict[str, Any]) -> None:
@@ -358,9 +371,9 @@ class AdapterContract(_Contract):
         with self._talking(history_fixture):
             pages = list(adapter.history(stream, window, None))
             resumed = [list(adapter.history(stream, window, page.cursor)) for page in pages]
-        assert _ids(self.vendor, stream, pages) == set(history_fixture["ids"])
+        assert ids_of(self.vendor, stream, pages) == set(history_fixture["ids"])
         for done, rest in enumerate(resumed, start=1):
-            came = _ids(self.vendor, stream, [*pages[:done], *rest])
+            came = ids_of(self.vendor, stream, [*pages[:done], *rest])
             assert came == set(history_fixture["ids"]), f"lost after page {done}"
 
     def test_survey(self, survey_fixture: dict[str, Any]) -> None:
@@ -407,7 +420,7 @@ class AdapterContract(_Contract):
 
     @contextmanager
     def _talking(self, fixture: Mapping[str, Any]) -> Iterator[None]:
-        with _clock(fixture.get("at")), answered(fixture.get("exchanges", ())):
+        with clock(fixture.get("at")), answered(fixture.get("exchanges", ())):
             yield
 
     def test_push(self, push_fixture: dict[str, Any]) -> None:
@@ -415,7 +428,7 @@ class AdapterContract(_Contract):
         adapter = self.vendor.adapter(push_fixture.get("config"))
         stream = self.vendor.streams[push_fixture["push"]]
         change = Change(**push_fixture["change"])
-        with _clock(push_fixture.get("at")):
+        with clock(push_fixture.get("at")):
             if "raises" in push_fixture:
                 self._refused(adapter, stream, change, push_fixture)
                 return
@@ -448,7 +461,7 @@ class AdapterContract(_Contract):
             assert found.count(id_) == 1
 
 
-class HttpContract(_Contract):
+class HttpContract(Contract):
     """``check`` names the trouble by what happens next."""
 
     @pytest.mark.parametrize(
@@ -476,7 +489,7 @@ class HttpContract(_Contract):
 
     def _check(self, answer: Callable[[Any], Any], error: type[Exception]) -> None:
         adapter = self.vendor.adapter()
-        with _clock(None), responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
+        with clock(None), responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
             for method in ("GET", "POST", "PUT", "HEAD"):
                 mock.add_callback(method, re.compile(".*"), answer)
             with pytest.raises(error) as caught:
@@ -485,7 +498,7 @@ class HttpContract(_Contract):
         self._shows_no_secret(_told(caught.value))
 
 
-class DeskContract(_Contract):
+class DeskContract(Contract):
     """Who asks in a chat is understood, and answered in the vendor's form."""
 
     def test_desk(self, desk_fixture: dict[str, Any]) -> None:
@@ -503,7 +516,7 @@ class DeskContract(_Contract):
             assert shown == desk_fixture["shows"]
 
 
-class WebhookContract(_Contract):
+class WebhookContract(Contract):
     """Only who is proven is let in, and nothing that was proven is lost."""
 
     def test_offers_fetch_where_it_is_needed(self) -> None:
@@ -655,7 +668,20 @@ def _id(vendor: Vendor, stream: Stream, row: Any) -> str:
     return found
 
 
-def _ids(vendor: Vendor, stream: Stream, pages: Sequence[Page]) -> set[str]:
+def raw_rows(vendor: Vendor) -> Iterator[tuple[str, Any]]:
+    """Every captured row with its stream: of raw fixtures, and what the hooks bring."""
+    for fixture in vendor.fixtures_of("raw").values():
+        yield fixture["stream"], fixture["raw"]
+    for fixture in vendor.fixtures_of("hook").values():
+        receiver = vendor.receiver(fixture.get("config"))
+        opened = receiver.open(_request(fixture["hook"]))
+        items = opened.items if isinstance(opened, Envelope) else ()
+        said = [one for item in items for one in receiver.parse(item.body)]
+        yield from ((one.stream, one.raw) for one in said if isinstance(one, Row))
+
+
+def ids_of(vendor: Vendor, stream: Stream, pages: Sequence[Page]) -> set[str]:
+    """The ids of their rows; of what is gone with a minus."""
     found = {_id(vendor, stream, row) for page in pages for row in page.records}
     return found | {f"-{id_}" for page in pages for id_ in page.deleted}
 

@@ -98,9 +98,9 @@ class Vendor:
         files = sorted((self.manifest.folder / "fixtures").glob("*.json"))
         return {path.stem: json.loads(path.read_text("utf-8")) for path in files}
 
-    def fixtures_of(self, kind: str) -> dict[str, dict[str, Any]]:
-        """The fixtures of one kind."""
-        return {name: fixture for name, fixture in self.fixtures.items() if kind in fixture}
+    def fixtures_of(self, *keys: str) -> dict[str, dict[str, Any]]:
+        """The fixtures that have these keys; the first tells the kind."""
+        return {name: one for name, one in self.fixtures.items() if {*keys} <= one.keys()}
 
     @cached_property
     def mappings(self) -> dict[str, Any]:

@@ -182,6 +182,12 @@ FAULTS = {
         'str(int(cursor) + 1) if cursor else "0"}',
         "test_pull",
     ),
+    "swallowing": (
+        'rows = self.http.get("/things", params={"after": cursor or "0"})',
+        'try: rows = self.http.get("/things", params={"after": cursor or "0"})\n'
+        "            except RetryableError: rows = []",
+        "test_a_pull_that_breaks_off",
+    ),
     "stuck": ("yield Page(rows, cursor)", 'yield Page(rows, "same")', "test_pull"),
     "partial": ("after = cursor", "after = cursor and str(int(cursor) + 1)", "test_history"),
     "abrupt": (
