@@ -91,7 +91,7 @@ class MqttAdapter(Adapter[MqttConfig]):
             while True:
                 messages = line.wait()
                 before = watch.cursor()
-                items = [item for message in messages for item in self._items(message, watch, kept)]
+                items = [item for message in messages for item in self.items(message, watch, kept)]
                 after = watch.cursor()
                 if items or after != before:
                     emit(*items, cursor=after)
@@ -119,12 +119,13 @@ class MqttAdapter(Adapter[MqttConfig]):
             line.client.tls_set_context(ssl.create_default_context())
         return line
 
-    def _items(
+    def items(
         self, message: MQTTMessage, watch: Watch, kept: dict[str, datetime]
     ) -> Iterator[Item]:
+        """What a message tells; ``watch`` and ``kept`` remember what matters of those before."""
         reading = self._reading(message)
         if reading is None:  # neither lost nor understood: quarantined as it came
-            yield Item(message.payload, order_key=message.topic, type="unreadable")
+            yield Item(bytes(message.payload), order_key=message.topic, type="unreadable")
             return
         alarms = list(watch.alarms(reading, self.config.thresholds))
         for alarm in alarms:

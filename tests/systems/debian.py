@@ -19,7 +19,9 @@ def program(name: str, package: str) -> str:
         pytest.skip(f"{name} is missing: install Debian's package {package}")
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
     for order in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", package]):
-        subprocess.run(["/usr/bin/apt-get", *order], check=True, env=quiet, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            ["/usr/bin/apt-get", *order], check=True, env=quiet, stdout=subprocess.DEVNULL
+        )
     found = shutil.which(name, path=PATH)
     assert found, f"the package {package} brings no {name}"
     return found
