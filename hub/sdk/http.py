@@ -91,6 +91,7 @@ class Http:
             is JSON; raises where the body says better than the status what is to be done.
         hidden: parts of the address that no error may show: a token the vendor wants in the path.
         conflicts: statuses by which this vendor says that it holds a newer copy.
+        heard: told the headers of every answer, for vendors that say there what is left of a budget.
     """
 
     def __init__(
@@ -106,12 +107,13 @@ class Http:
         raise_for_refusal: Callable[[int, Any], None] | None = None,
         hidden: Collection[str] = (),
         conflicts: Collection[int] = (409, 412),
+        heard: Callable[[Mapping[str, str]], None] | None = None,
     ) -> None:
         self.base = base.rstrip("/")
         self._timeout_s = timeout_s
         self._raise_for_body, self._raise_for_refusal = raise_for_body, raise_for_refusal
         self._hidden = [text for text in hidden if text]
-        self._conflicts = conflicts
+        self._conflicts, self._heard = conflicts, heard
         self._session = _Session()
         self._session.own_headers = tuple(headers or ())
         self._session.trust_env = False  # a proxy variable must not lead round the guard
@@ -309,6 +311,8 @@ class Http:
         if self.pace:
             rest_s = retry_after_s(response)
             self.pace.after(response.status_code, rest_s)
+        if self._heard:
+            self._heard(response.headers)
         if response.is_redirect and not kwargs["allow_redirects"]:
             raise ConfigError(
                 f"{method} {_bare(url)} leads elsewhere",

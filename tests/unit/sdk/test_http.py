@@ -112,6 +112,17 @@ def test_a_vendor_may_say_more_than_its_status(mock: responses.RequestsMock) -> 
         client.get("/things")
 
 
+def test_the_headers_of_every_answer_are_heard(mock: responses.RequestsMock) -> None:
+    heard: list[str] = []
+    client = Http("https://api.example.org/v1", heard=lambda h: heard.append(h["X-Left"]))
+    mock.get(URL, json={}, headers={"X-Left": "1"})
+    client.get("/things")
+    mock.replace("GET", URL, status=403, headers={"X-Left": "0"})
+    with pytest.raises(AuthError):
+        client.get("/things")
+    assert heard == ["1", "0"]
+
+
 @pytest.mark.parametrize("status", [200, 401, 404, 500])
 def test_a_token_in_the_path_is_not_shown(
     mock: responses.RequestsMock, waits: list[float], status: int
