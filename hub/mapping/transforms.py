@@ -292,6 +292,12 @@ def number(value: Any) -> int | float:
     return int(exact) if exact == int(exact) else float(exact)
 
 
+@_step("a number", direction="read")
+def percent(value: Any) -> float:
+    """A percentage as a part of one: 60 is 0.6."""
+    return float(_number(value).scaleb(-2))
+
+
 @_step("yes or no")
 def boolean(value: Any) -> bool:
     """True or false from true, yes, on, y, t, 1, 是 and their opposites."""

@@ -91,7 +91,7 @@ class Http:
             is JSON; raises where the body says better than the status what is to be done.
         hidden: parts of the address that no error may show: a token the vendor wants in the path.
         conflicts: statuses by which this vendor says that it holds a newer copy.
-        heard: told the headers of every answer, for vendors that say there what is left of a budget.
+        heard: told the headers of every answer, where some vendors say what is left of a budget.
     """
 
     def __init__(

@@ -150,6 +150,8 @@ def test_minor_digits_follow_iso_4217() -> None:
         ("decimal", "1,234.50", Decimal("1234.50")),
         ("decimal", 0.1, Decimal("0.1")),
         ("number", "2.0", 2),
+        ("percent", 60.0, 0.6),
+        ("percent", "33.3", 0.333),
         ("number", "2.5", 2.5),
         ("boolean", "是", True),
         ("boolean", "No", False),
