@@ -12,7 +12,6 @@ import json
 from collections.abc import Iterator
 from datetime import timedelta
 from functools import cached_property
-from typing import Any
 
 from adapters.salesforce import signing, soql
 from adapters.salesforce.bulk import Job, poll
@@ -53,9 +52,8 @@ class SalesforceAdapter(Adapter[SalesforceConfig]):
         Stream("orders"),
     )
 
-    @classmethod
-    def offered(cls, config: Any) -> tuple[Stream, ...]:
-        return cls.streams if config.calls else ()
+    def reads(self, stream: Stream) -> bool:
+        return self.config.calls
 
     def connect(self) -> Http:
         c = self.config

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any, NamedTuple
 
-from hub.sdk import Raw, Window, instant, written
+from hub.sdk import Raw, Window, instant, parted, written
 
 OBJECTS = {
     "contacts": "Contact",
@@ -48,7 +48,6 @@ FIELDS = {
 }
 FINDABLE = frozenset({"Email", "Phone", "MobilePhone", "Name", "Website", "AccountNumber"})
 _YES_NO = re.compile(r"(?:Is|Has|Do)[A-Z]")
-_HAN = re.compile(r"[\u3400-\u9fff]")
 
 
 class Place(NamedTuple):
@@ -156,13 +155,10 @@ def rows_of(text: str) -> Iterator[Raw]:
 
 
 def named(values: Mapping[str, Any]) -> Raw:
-    """A person's whole name as Salesforce wants it: 汉字 are a last name, all of them."""
+    """A person's whole name as Salesforce wants it."""
     rest = dict(values)
-    name = str(rest.pop("Name", "") or "").strip()
-    if not name:
-        return rest
-    given, _, family = ("", "", name) if _HAN.search(name) else name.rpartition(" ")
-    return {**rest, "FirstName": given or None, "LastName": family}
+    given, family = parted(rest.pop("Name", None) or "")
+    return {**rest, "FirstName": given or None, "LastName": family} if family else rest
 
 
 def http_date(version: str) -> str:

@@ -7,6 +7,7 @@ empty value (None or blank text) never reaches a step, unless the step says ``ta
 
 from __future__ import annotations
 
+import html
 import inspect
 import re
 from collections.abc import Callable, Mapping
@@ -15,6 +16,8 @@ from datetime import UTC, date, datetime, tzinfo
 from decimal import ROUND_HALF_UP, Decimal
 from functools import lru_cache, partial
 from typing import Any, Literal
+
+import nh3
 
 from hub.errors import MappingSpecError
 from hub.instants import instant, moment, written, zone_of
@@ -189,6 +192,13 @@ def full_name(given: Any, family: Any) -> str:
     if re.search(r"[\u3400-\u9fff]", first + last):
         return last + first
     return f"{first} {last}".strip()
+
+
+@_step("HTML", direction="read")
+def plain(value: Any) -> str:
+    """HTML as plain text; blocks end lines."""
+    spaced = re.sub(r"(?i)<(br|/p|/div|/tr|/li|/h[1-6])\b[^>]*>", "\\g<0>\n", to_text(value))
+    return html.unescape(nh3.clean(spaced, tags=set())).strip()
 
 
 @_step("anything")

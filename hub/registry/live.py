@@ -209,11 +209,7 @@ class Live:
         """What can be pulled or written, by name."""
         if self.manifest.adapter is None:
             return {}
-        class_ = self.manifest.adapter_class()
-        try:
-            declared = class_.offered(self.config)
-        except ConfigError:  # told by whoever needs the adapter
-            declared = class_.streams
+        declared = self.manifest.adapter_class().streams
         if self.own.overlap_s is not None:
             declared = tuple(replace(s, overlap_s=self.own.overlap_s) for s in declared)
         return {stream.name: stream for stream in declared}

@@ -83,11 +83,6 @@ class Adapter(Generic[ConfigT]):
 
     _line: WebSocket | None = None
 
-    @classmethod
-    def offered(cls, config: Any) -> tuple[Stream, ...]:
-        """The streams a connection with this config can move: none where it only receives."""
-        return cls.streams
-
     def __init__(self, config: ConfigT) -> None:
         self.config = config
         self.tokens: TokenStore = MemoryTokens()

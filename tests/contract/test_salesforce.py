@@ -178,7 +178,7 @@ def test_a_bulk_job_that_is_lost_is_begun_anew(
 
 def test_what_only_receives_asks_nobody(mock: responses.RequestsMock) -> None:
     config = SalesforceConfig(organization_ids=("00D000000000001EAA",))
-    assert SalesforceAdapter.offered(config) == ()
+    assert not SalesforceAdapter(config).reads(CONTACTS)
     SalesforceAdapter(config).check()
     event = {"id": "04l", "type": "Contact", "record": {"Id": "003000000000001AAA"}}
     assert list(SalesforceReceiver(config).parse(json.dumps(event).encode())) == []

@@ -151,6 +151,7 @@ def test_minor_digits_follow_iso_4217() -> None:
         ("decimal", 0.1, Decimal("0.1")),
         ("number", "2.0", 2),
         ("percent", 60.0, 0.6),
+        ("plain", "<p>你好 &amp; 😀</p><br>1 &lt; 2<script>x()</script>", "你好 & 😀\n\n1 < 2"),
         ("percent", "33.3", 0.333),
         ("number", "2.5", 2.5),
         ("boolean", "是", True),

@@ -59,10 +59,6 @@ def test_capabilities_are_what_is_overridden() -> None:
     assert capabilities(Minimal) == capabilities(Heir) == ("check", "pull")
 
 
-def test_every_stream_is_offered_unless_the_adapter_says_otherwise() -> None:
-    assert Minimal.offered(Config()) == Minimal.streams
-
-
 def test_what_is_not_written_is_not_supported() -> None:
     adapter = Adapter(ConnectionConfig())
     stream = Stream("things")
@@ -134,6 +130,7 @@ def test_public_names() -> None:
         "config_class",
         "connect_address",
         "instant",
+        "parted",
         "scan",
         "tally_digest",
         "urgent",
