@@ -1,7 +1,7 @@
 """HubSpot: pull and write contacts, companies, deals, tickets and notes; listen to the journal.
 
-A row is an object as HubSpot gives it. Added are ``associations`` (the main one first), to deals and
-tickets ``stage``, the words of their pipeline's stage, and to deals a currency that they do not name.
+A row is an object as HubSpot gives it. Added are ``associations`` (the main one first), to deals
+and tickets ``stage``, the words of their pipeline's stage, to deals a currency they do not name.
 
 Source: https://developers.hubspot.com/docs/api-reference/latest/crm (checked 2026-11)
 """

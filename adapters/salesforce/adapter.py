@@ -1,7 +1,7 @@
 """Salesforce: contacts, accounts, leads, cases, comments, opportunities and orders; most written.
 
 A row is a record as a query returns it, deleted ones included (``IsDeleted``); a row of the Bulk
-API is brought into the same shape. Added is ``CurrencyIsoCode`` where the org has only one currency.
+API is brought into the same shape. Added is ``CurrencyIsoCode`` where an org has one currency.
 
 Source: https://developer.salesforce.com/docs/platform/api-rest/guide (67.0, checked 2026-11)
 """
