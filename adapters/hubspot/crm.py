@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from adapters.hubspot.config import HubspotConfig
-from adapters.hubspot.objects import FOUND_BY, LINKED, NOTE_TO, PROPERTIES, STAGED, modified
+from adapters.hubspot.objects import FIRST, FOUND_BY, LINKED, NOTE_TO, PROPERTIES, STAGED, modified
 from hub.sdk import (
     Answers,
     Change,
@@ -121,7 +121,9 @@ class Crm:
         """The object made under this marker, now or earlier, with its links."""
         id_, name = self.made(stream, marker), self._config.marker_property
         if id_ is None:
-            properties = {**_named(values.get("properties", {})), name: marker}
+            given = _named(values.get("properties", {}))
+            first = {} if STAGED.get(stream) in given else FIRST.get(stream, {})
+            properties = {**first, **given, name: marker}
             one = {"idProperty": name, "id": marker, "properties": properties}
             # An upsert: should a first try have been done after all, this is it once more.
             done = self._http.json(
@@ -215,13 +217,15 @@ class Crm:
         """The rows with their links, the words of their stage, and a currency."""
         ids = [row["id"] for row in rows]
         links = {other: self._links(stream, other, ids) for other in LINKED[stream]} if ids else {}
+        if name := STAGED.get(stream):
+            self._know_stages(stream, {str(row["properties"].get(name)) for row in rows})
         return [self._complete(stream, row, links) for row in rows]
 
     def _complete(self, stream: str, row: Raw, links: Mapping[str, Mapping[str, Any]]) -> Raw:
         found = {other: {"results": told.get(row["id"], [])} for other, told in links.items()}
         added: Raw = {"associations": found} if found else {}
         if name := STAGED.get(stream):
-            added["stage"] = self._stages_of(stream).get(str(row["properties"].get(name)))
+            added["stage"] = self._stages[stream].get(str(row["properties"].get(name)))
         if stream == "deals":
             currency = row["properties"].get("deal_currency_code") or self._config.currency
             added["properties"] = {**row["properties"], "deal_currency_code": currency}
@@ -234,11 +238,11 @@ class Crm:
         told = self._http.json("POST", path, json=asked, repeatable=True)
         return {str(one["from"]["id"]): list(_linked(one["to"])) for one in told["results"]}
 
-    def _stages_of(self, stream: str) -> dict[str, Raw]:
-        if stream not in self._stages:
+    def _know_stages(self, stream: str, ids: set[str]) -> None:
+        """Ask for the stages again where one is new; once for all rows of a page."""
+        if not ids <= self._stages.setdefault(stream, {}).keys():
             told = self._http.get(f"/crm/v3/pipelines/{stream}")["results"]
             self._stages[stream] = {s["id"]: s for pipeline in told for s in pipeline["stages"]}
-        return self._stages[stream]
 
 
 def _named(properties: Mapping[str, Any]) -> Raw:

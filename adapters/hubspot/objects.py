@@ -38,6 +38,9 @@ LINKED = {
 STAGED = {"deals": "dealstage", "tickets": "hs_pipeline_stage"}
 """The property that holds the id of a stage, whose words a pipeline tells."""
 
+FIRST = {"tickets": {"hs_pipeline": "0", "hs_pipeline_stage": "1"}}
+"""Where a new object stands that was given no stage: HubSpot wants one of a ticket."""
+
 FOUND_BY = {
     "contacts": ("email", "phone", "mobilephone"),
     "companies": ("domain", "phone", "name"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -20,6 +21,7 @@ API = "https://api.hubapi.com"
 OBJECTS = f"{API}/crm/v3/objects"
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 CONTACTS = Stream("contacts", writable=True)
+TICKETS = Stream("tickets", writable=True)
 
 
 @pytest.fixture
@@ -105,3 +107,35 @@ def test_without_a_sign_in_a_person_is_asked_for() -> None:
     with pytest.raises(AuthError) as caught:
         found.check()
     assert "hub connect" in caught.value.hint
+
+
+def test_a_stage_that_is_new_is_asked_for(mock: responses.RequestsMock) -> None:
+    found = adapter(access_token="token")
+    none = {"results": []}
+    for other in ("contacts", "companies"):
+        mock.post(f"{API}/crm/v4/associations/tickets/{other}/batch/read", json=none)
+    stages = [{"id": "1", "label": "New", "metadata": {"ticketState": "OPEN"}}]
+    mock.get(f"{API}/crm/v3/pipelines/tickets", json={"results": [{"stages": stages}]})
+    late = {"id": "2", "label": "Late", "metadata": {"ticketState": "OPEN"}}
+    mock.get(f"{API}/crm/v3/pipelines/tickets", json={"results": [{"stages": [*stages, late]}]})
+    for id_ in ("1", "2", "1"):
+        row = {"id": "9", "properties": {"hs_pipeline_stage": id_}, "updatedAt": "2026-11-20"}
+        mock.upsert("POST", f"{OBJECTS}/tickets/batch/read", json={"results": [row]})
+        told = found.fetch(RecordRef("tickets", "9"))
+        assert told is not None
+        assert told["stage"]["id"] == id_
+    assert sum("pipelines" in str(call.request.url) for call in mock.calls) == 2
+
+
+def test_a_new_ticket_stands_somewhere(mock: responses.RequestsMock) -> None:
+    mock.post(f"{OBJECTS}/tickets/batch/read", json={"results": []})
+    mock.post(f"{OBJECTS}/tickets/batch/upsert", json={"results": [{"id": "905"}]})
+    change = Change(None, {"properties": {"subject": "漏水"}}, "k", marker="hub-1")
+    assert adapter(access_token="token").push(TICKETS, change).id == "905"
+    (made,) = json.loads(mock.calls[1].request.body or b"")["inputs"]
+    assert made["properties"] == {
+        "hs_pipeline": "0",
+        "hs_pipeline_stage": "1",
+        "subject": "漏水",
+        "hub_id": "hub-1",
+    }
