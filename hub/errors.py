@@ -7,7 +7,7 @@ HubError
 ├── RemoteError                 the vendor did not do what we asked
 │   ├── AuthError               credentials refused: pause the connection, tell once
 │   ├── RetryableError          timeout, 429, 5xx, busy: try again later
-│   │   └── PacedError          our own budget for the vendor: nobody failed, it is not time yet
+│   │   └── PacedError          our budget, or a job the vendor works on: nobody failed, not yet
 │   ├── CursorExpiredError      the vendor forgot our cursor: start from the beginning
 │   └── UnknownOutcomeError     a write may or may not have happened: look it up first
 ├── RecordError                 one row is unusable; its neighbours go on
@@ -73,7 +73,10 @@ class RetryableError(RemoteError):
 
 
 class PacedError(RetryableError):
-    """Our own budget does not allow the call yet; that is no failure of anybody."""
+    """It is not time yet: our own budget, or a job of ours the vendor is not done with.
+
+    That is no failure of anybody.
+    """
 
 
 class CursorExpiredError(RemoteError):

@@ -10,6 +10,7 @@ from hub.errors import (
     ConfigError,
     ConflictError,
     CursorExpiredError,
+    PacedError,
     RejectedError,
     RemoteError,
     RetryableError,
@@ -23,6 +24,7 @@ from hub.sdk.answers import Answers, at
 from hub.sdk.desk import Desk, Query, Shown, View
 from hub.sdk.egress import connect_address
 from hub.sdk.http import Http, Outgoing
+from hub.sdk.names import parted
 from hub.sdk.pace import urgent
 from hub.sdk.polling import scan
 from hub.sdk.types import (
@@ -68,6 +70,7 @@ __all__ = [
     "Http",
     "Item",
     "Outgoing",
+    "PacedError",
     "Page",
     "Query",
     "Raw",
@@ -95,6 +98,7 @@ __all__ = [
     "config_class",
     "connect_address",
     "instant",
+    "parted",
     "scan",
     "tally_digest",
     "urgent",

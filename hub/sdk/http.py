@@ -70,6 +70,7 @@ UNCERTAIN = frozenset({408, 500, 502, 504})
 """Answers after which a write may or may not have happened."""
 
 REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
+GONE = frozenset({404, 410})
 
 
 class Http:
@@ -93,6 +94,7 @@ class Http:
             is JSON; raises where the body says better than the status what is to be done.
         hidden: parts of the address that no error may show: a token the vendor wants in the path.
         conflicts: statuses by which this vendor says that it holds a newer copy.
+        heard: told the headers of every answer, where some vendors say what is left of a budget.
     """
 
     def __init__(
@@ -108,12 +110,13 @@ class Http:
         raise_for_refusal: Callable[[int, Any], None] | None = None,
         hidden: Collection[str] = (),
         conflicts: Collection[int] = (409, 412),
+        heard: Callable[[Mapping[str, str]], None] | None = None,
     ) -> None:
         self.base = base.rstrip("/")
         self._timeout_s = timeout_s
         self.answers, self._raise_for_refusal = raise_for_body, raise_for_refusal
         self._hidden = [text for text in hidden if text]
-        self._conflicts = conflicts
+        self._conflicts, self._heard = conflicts, heard
         self._session = _Session()
         self._session.own_headers = tuple(headers or ())
         self._session.trust_env = False  # a proxy variable must not lead round the guard
@@ -153,6 +156,13 @@ class Http:
         """The decoded JSON answer to a GET."""
         return self.json("GET", path, **kwargs)
 
+    def find(self, path: str, **kwargs: Any) -> Any:
+        """The decoded JSON answer to a GET; None when the vendor says that there is no such thing.
+
+        It says so in JSON: a 404 of another form comes from something else at that address.
+        """
+        return self.json("GET", path, absent=GONE, **kwargs)
+
     def json(self, method: str, path: str, **kwargs: Any) -> Any:
         """The decoded JSON answer; None when the body is empty.
 
@@ -164,7 +174,7 @@ class Http:
 
     def _json(self, method: str, path: str, **kwargs: Any) -> Any:
         response = self._request(method, path, **kwargs)
-        if not response.content:
+        if not response.content or response.status_code in kwargs.get("absent", ()):
             return None
         try:
             body = orjson.loads(response.content)
@@ -289,7 +299,14 @@ class Http:
             self.pace.before()
 
     def _once(
-        self, method: str, url: str, *, repeatable: bool, any_status: bool = False, **kwargs: Any
+        self,
+        method: str,
+        url: str,
+        *,
+        repeatable: bool,
+        any_status: bool = False,
+        absent: Collection[int] = (),
+        **kwargs: Any,
     ) -> requests.Response:
         """One try. What requests raised is not kept as cause: its text shows the whole URL."""
         began = time.monotonic()
@@ -316,12 +333,14 @@ class Http:
         if self.pace:
             rest_s = retry_after_s(response)
             self.pace.after(response.status_code, rest_s)
+        if self._heard:
+            self._heard(response.headers)
         if response.is_redirect and not kwargs["allow_redirects"]:
             raise ConfigError(
                 f"{method} {_bare(url)} leads elsewhere",
                 hint="Set the address of this connection to where the system is now.",
             )
-        if any_status:
+        if any_status or (response.status_code in absent and _is_json(response)):
             return response
         if not repeatable and response.status_code in UNCERTAIN:
             raise UnknownOutcomeError(f"{method} {_bare(url)} answered {response.status_code}")
@@ -397,10 +416,14 @@ def _raise_for_status(response: requests.Response, conflicts: Collection[int]) -
     if status in (408, 425, 429) or status >= 500:
         after_s = retry_after_s(response)
         raise RetryableError(where, retry_after_s=after_s, maybe_done=status != 429)
-    words = response.text[:300] if "json" in response.headers.get("Content-Type", "") else ""
+    words = response.text[:300] if _is_json(response) else ""
     if status == 404 and not words:
         words = "Check the address of this connection: the system knows nothing there."
     raise (ConflictError if status in conflicts else RejectedError)(where, hint=words)
+
+
+def _is_json(response: requests.Response) -> bool:
+    return "json" in response.headers.get("Content-Type", "")
 
 
 def retry_after_s(response: requests.Response) -> float | None:
