@@ -12,9 +12,10 @@ What the suite has to know is data in the adapter's folder: ``examples`` of its 
 ``fixtures/*.json``. Each of those is one test; its first key tells what of:
 
     ``raw``    {raw, stream, expect}: a row becomes these records
-    ``hook``   {hook: {headers, body, received_at}, config?, refs?, deleted?, expect?, types?,
-               reply?, learned?}: a request is let in and says this; of its headers and query only
-               what proves the sender; ``types`` are those of its items
+    ``hook``   {hook: {headers, body, received_at}, config?, refs?, deleted?, news?, expect?,
+               types?, reply?, learned?}: a request is let in and says this; of its headers and
+               query only what proves the sender; ``types`` are those of its items, ``news`` the
+               word by stream
     ``handshake``  {handshake: {…as hook}, config?, reply: {status, body, headers}, forged?}: a
                request that is answered and not stored; ``forged`` the same from somebody else
     ``check``  {check: config, exchanges, raises?}
@@ -69,6 +70,7 @@ from hub.sdk.types import (
     Deleted,
     Envelope,
     HookRequest,
+    News,
     Page,
     RecordRef,
     Reply,
@@ -657,6 +659,8 @@ class WebhookContract(_Contract):
         assert dict(opened.learned) == hook_fixture.get("learned", {})
         refs = [f"{one.stream}/{one.id}" for one in said if isinstance(one, RecordRef)]
         gone = [f"{one.stream}/{one.id}" for one in said if isinstance(one, Deleted)]
+        news = {one.stream: one.word for one in said if isinstance(one, News)}
+        assert news == hook_fixture.get("news", {})
         assert refs == hook_fixture.get("refs", [])
         assert gone == hook_fixture.get("deleted", [])
         found = [record for stream, raw in rows for record in self.vendor.records(stream, raw)]

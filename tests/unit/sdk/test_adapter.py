@@ -102,6 +102,7 @@ def test_public_names() -> None:
         "HookRequest",
         "Http",
         "Item",
+        "News",
         "Outgoing",
         "Page",
         "Query",
