@@ -31,7 +31,7 @@ What the suite has to know is data in the adapter's folder: ``examples`` of its 
 
 ``exchanges`` are requests with their answers, ``again`` those of the second time; ``recorded``
 writes them down at a real system. Scrub them before you share them. A POST that only reads is
-marked ``"reads": true``; one that the vendor knows again by a key in it and drops, ``"known": true``.
+marked ``"reads": true``; one that the vendor knows again and drops, ``"known": true``.
 """
 
 from __future__ import annotations

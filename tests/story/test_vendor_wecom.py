@@ -127,6 +127,10 @@ class Corp:
         self.sent.append(asked)
         return {"msgid": asked["msgid"]}
 
+    def _send_to_members(self, asked: Any) -> dict[str, Any]:
+        self.sent.append(asked)
+        return {"msgid": "msg1", "response_code": "rc1"}
+
     def write(self, text: str) -> None:
         number = len(self.said) + 1
         self.said.append(
@@ -276,6 +280,40 @@ def test_a_request_at_the_desk_is_told_to_the_customer_over_kf(
         (CUSTOMER, "空调不制冷：已受理")
     ]
     assert scalar(hub, "SELECT count(*) FROM delivery WHERE state = 'confirmed'") == 1
+
+
+def test_a_rule_shows_a_member_a_card_and_a_click_comes_back(
+    open_with: Callable[..., Hub], corp: Corp
+) -> None:
+    card = {"card_type": "button_interaction", "main_title": {"title": "{subject}"}}
+    then = {
+        "write": "wecom/app_messages",
+        "fields": {
+            "to": [{"type": "wecom_userid", "value": "zhangsan"}],
+            "extra": {"template_card": card},
+        },
+    }
+    wecom = {**CONNECTIONS["wecom"], "agent_id": 1000002}
+    hub = open_with({"wecom": wecom, "desk": demo()}, [{**TOLD, "then": then}])
+    corp._on("POST", "/message/send", corp._send_to_members)
+    pull(hub, "desk")
+    desk = account(hub, "desk")
+    desk.put("tickets", {"id": "T1", "subject": "设备报警 🚨", "status": "open"})
+    pull(hub, "desk", "tickets")
+    drain(hub)
+    (sent,) = corp.sent
+    assert sent["template_card"]["main_title"] == {"title": "设备报警 🚨"}
+    task = sent["template_card"]["task_id"]
+    clicked = {"EventKey": "accept", "TaskId": task, "ResponseCode": "rc2"}
+    call(hub, FromUserName="zhangsan", Event="template_card_event", **clicked)
+    drain(hub)
+    told = json.loads(
+        scalar(hub, "SELECT document FROM record WHERE ref = 'wecom/card_clicks/rc2'")
+    )
+    assert told["text"] == "accept"
+    named = f"wecom/app_messages/{task}"
+    assert told["in_reply_to"]["id"] == task
+    assert scalar(hub, "SELECT count(*) FROM record WHERE ref = :ref", ref=named) == 1
 
 
 def test_news_that_comes_during_a_pull_makes_it_run_again(
