@@ -10,7 +10,7 @@ Source: https://developer.work.weixin.qq.com/document/path/92994, 94670, 90236 (
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 
 from adapters.wecom import reading, writing
@@ -77,7 +77,7 @@ class WecomAdapter(Adapter[WecomAppConfig]):
     def check(self) -> None:
         if not self.config.may_ask:
             return  # who takes callbacks only has nothing to try
-        trials = {
+        trials: dict[str, Callable[[], object]] = {
             "contacts": self.corp.followers,
             "agents": lambda: self.corp.members(self.config.department),
             "messages": self.corp.kf_accounts,

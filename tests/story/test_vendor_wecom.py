@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ import responses
 from defusedxml import ElementTree
 from wechatpy.enterprise.crypto import WeChatCrypto as WecomCrypto
 
+from hub.errors import RetryableError
 from hub.pipeline import due
 from hub.registry import Hub
 from hub.store.db import Database
@@ -314,6 +316,40 @@ def test_a_rule_shows_a_member_a_card_and_a_click_comes_back(
     named = f"wecom/app_messages/{task}"
     assert told["in_reply_to"]["id"] == task
     assert scalar(hub, "SELECT count(*) FROM record WHERE ref = :ref", ref=named) == 1
+
+
+def test_a_stream_that_rests_after_a_failure_is_not_woken_and_keeps_the_word(
+    open_with: Callable[..., Hub], corp: Corp, clock: Callable[[timedelta], None]
+) -> None:
+    hub = open_with(CONNECTIONS)
+    pull(hub, "wecom", "messages")
+    page = corp._page
+
+    def busy(asked: Any) -> dict[str, Any]:
+        page(asked)
+        return {"errcode": 45009, "errmsg": "api freq out of limit"}
+
+    corp.mock.remove("POST", f"{WECOM}/kf/sync_msg")
+    corp._on("POST", "/kf/sync_msg", busy)
+    with pytest.raises(RetryableError):
+        pull(hub, "wecom", "messages")
+    call(hub, Event="kf_msg_or_event", Token="ENCword", OpenKfId=ACCOUNT)
+    drain(hub)
+    assert ("wecom", "messages") not in due.pulls(hub)
+    corp.mock.remove("POST", f"{WECOM}/kf/sync_msg")
+    corp._on("POST", "/kf/sync_msg", page)
+    clock(timedelta(minutes=1))
+    pull(hub, "wecom", "messages")
+    assert corp.words[-1] == "ENCword"
+
+
+def test_a_word_that_cannot_be_kept_stops_nobody(open_with: Callable[..., Hub], corp: Corp) -> None:
+    hub = open_with(CONNECTIONS)
+    call(hub, Event="kf_msg_or_event", Token="x" * 2000, OpenKfId=ACCOUNT)
+    call(hub, Event="kf_msg_or_event", Token="ENCword", OpenKfId=ACCOUNT)
+    drain(hub)
+    assert scalar(hub, "SELECT count(*) FROM inbox WHERE state = 'done'") == 1
+    assert scalar(hub, "SELECT count(*) FROM inbox WHERE state = 'quarantined'") == 1
 
 
 def test_news_that_comes_during_a_pull_makes_it_run_again(
