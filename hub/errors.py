@@ -24,7 +24,13 @@ from __future__ import annotations
 
 
 class HubError(Exception):
-    """Base of all: a message for the log, a hint for the administrator; neither carries secrets."""
+    """Base of all: a message for the log, a hint for the administrator; neither carries secrets.
+
+    Attributes:
+        code: the vendor's own code, where its answer had one (``hub.sdk.Answers``).
+    """
+
+    code: str = ""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)

@@ -20,6 +20,7 @@ from hub.sdk.types import (
     Described,
     Emit,
     Found,
+    News,
     Page,
     Raw,
     Receipt,
@@ -106,6 +107,8 @@ class Adapter(Generic[ConfigT]):
         self.config = config
         self.tokens: TokenStore = MemoryTokens()
         """Where tokens of this connection are kept, for ``TokenAuth``; the hub sets its own."""
+        self.heard: dict[str, str] = {}
+        """The word of the newest ``News``, by stream, for the pull it leads to; the hub sets it."""
 
     @cached_property
     def http(self) -> Http:
@@ -231,7 +234,7 @@ class Adapter(Generic[ConfigT]):
         """
         raise UnsupportedError(f"{type(self).__name__} does not listen")
 
-    def parse(self, body: bytes) -> Iterator[Row | RecordRef | Deleted]:
+    def parse(self, body: bytes) -> Iterator[Row | RecordRef | Deleted | News]:
         """What one emitted item says; only for vendors without a webhook receiver, who has its own.
 
         Any error but RemoteError puts the item into quarantine.

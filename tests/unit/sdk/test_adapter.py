@@ -104,6 +104,7 @@ def test_public_names() -> None:
         "HookRequest",
         "Http",
         "Item",
+        "News",
         "Outgoing",
         "PacedError",
         "Page",
