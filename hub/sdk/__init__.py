@@ -26,6 +26,7 @@ from hub.sdk.egress import connect_address
 from hub.sdk.http import Http, Outgoing
 from hub.sdk.names import parted
 from hub.sdk.pace import urgent
+from hub.sdk.panel import Asked, Panel
 from hub.sdk.polling import scan
 from hub.sdk.types import (
     Change,
@@ -55,6 +56,7 @@ from hub.sdk.webhook import WebhookReceiver
 __all__ = [
     "Adapter",
     "Answers",
+    "Asked",
     "AuthError",
     "Change",
     "ConfigError",
@@ -74,6 +76,7 @@ __all__ = [
     "Outgoing",
     "PacedError",
     "Page",
+    "Panel",
     "Query",
     "Raw",
     "Receipt",

@@ -1,0 +1,278 @@
+"""Pages of desks in a real browser: framed by another site, which gets no cookie of the hub."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from flask import Flask, request
+from playwright.sync_api import Browser, Frame, Page, expect
+from sqlalchemy import select
+
+from hub.store import schema
+from tests.e2e.conftest import OUT, PASSWORD, Site, opened, running
+from tests.served import served
+from tests.unit.web.world import VAULT
+
+CHATWOOT = """<!doctype html><meta charset="utf-8"><title>Chatwoot</title>
+<style>body {{ margin: 0 }} iframe {{ width: 100%; height: 820px; border: 0 }}</style>
+<iframe id="app" src="{url}"></iframe>
+<script>
+let contact = {{}};
+const told = () => JSON.stringify({{event: "appContext", data: {{
+  conversation: {{id: 7, messages: []}}, contact, currentAgent: {{id: 1, name: "Mei"}}}}}});
+const say = (text) => document.querySelector("#app").contentWindow.postMessage(text, "*");
+window.talkTo = (whom) => {{ contact = whom; say(told()); }};
+onmessage = (event) => {{
+  if (event.data === "chatwoot-dashboard-app:fetch-info") {{ say("not json"); say(told()); }}
+}};
+</script>"""
+LI_NA = {"id": 5, "name": "Li Na", "phone_number": "+8613900001234", "email": None}
+WANG = {"id": 6, "name": "?", "email": "nobody@elsewhere.example"}
+SEVERAL = {"id": 8, "phone_number": "+862155500100"}
+
+
+@dataclass
+class Desk:
+    """A hub, and a desk on another site that frames its page."""
+
+    site: Site
+    url: str
+    name: str = "support"
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    chatwoot = Flask("chatwoot")
+    with running(tmp_path_factory.mktemp("hub")) as site, served(chatwoot, "localhost") as its:
+        connect(site, "support", "chatwoot", frame_origins=["https://other.example", its])
+
+        def conversation() -> str:
+            lang = request.args.get("lang", "zh-CN")
+            return CHATWOOT.format(url=f"{site.url}/desks/support?lang={lang}")
+
+        chatwoot.add_url_rule("/", view_func=conversation)
+        yield Desk(site, its)
+
+
+def connect(site: Site, name: str, adapter: str, **config: Any) -> None:
+    """A connection, as ``hub apply`` would have stored it."""
+    with site.app.extensions["hub"].database.write() as conn:
+        row = dict(conn.execute(select(schema.connection).limit(1)).mappings().one())
+        secrets = VAULT.encrypt(b"{}", context=f"connection:{name}")
+        mine = {"name": name, "adapter": adapter, "secrets": secrets}
+        conn.execute(
+            schema.connection.insert().values(
+                {**row, **mine, "config": orjson.dumps(config).decode()}
+            )
+        )
+
+
+def frame_of(page: Page, path: str = "/desks/") -> Frame:
+    """The frame of the hub's page, once it is there."""
+    page.wait_for_function("document.querySelector('iframe')")
+    for _ in range(100):
+        if found := next((f for f in page.frames if path in f.url), None):
+            return found
+        page.wait_for_timeout(50)
+    raise AssertionError([f.url for f in page.frames])
+
+
+def sign_in(page: Page, frame: Frame, name: str = "mei") -> None:
+    """Press the button, and sign in in the window that opens."""
+    with page.expect_popup() as popup:
+        frame.locator("[data-way-in]").click()
+    window = popup.value
+    window.fill("[name=name]", name)
+    window.fill("[name=password]", PASSWORD)
+    with window.expect_event("close"):
+        window.keyboard.press("Enter")
+
+
+def shown(frame: Frame) -> Any:
+    """The name on the card in the page."""
+    return frame.frame_locator("[data-card]").locator("h1")
+
+
+def test_signed_in_once_the_card_follows_the_conversation(browser: Browser, desk: Desk) -> None:
+    page = opened(browser, width=360)
+    page.goto(desk.url)
+    frame = frame_of(page)
+    expect(frame.locator("[data-said]")).to_have_text("登录后即可在这里查看客户。")
+    page.screenshot(path=OUT / "desk-sign-in.png")
+    assert faults(page) == []
+    page.evaluate("contact => talkTo(contact)", LI_NA)
+    sign_in(page, frame)
+    expect(shown(frame)).to_have_text("李娜")
+    expect(frame.locator("[data-way-in]")).to_be_hidden()
+    page.screenshot(path=OUT / "desk-card.png")
+    assert page.context.cookies(desk.site.url)[0]["sameSite"] == "Lax"
+    page.evaluate("contact => talkTo(contact)", WANG)
+    expect(frame.locator("[data-said]")).to_have_text("没有找到这位客户。")
+    expect(frame.locator("[data-card]")).to_be_hidden()
+    page.evaluate("contact => talkTo(contact)", SEVERAL)
+    expect(frame.locator("[data-choices] button")).to_have_count(3)
+    page.screenshot(path=OUT / "desk-several.png")
+    assert faults(page) == []
+    frame.locator("[data-choices] button", has_text="李娜").focus()
+    page.keyboard.press("Enter")
+    expect(shown(frame)).to_have_text("李娜")
+    page.evaluate("contact => talkTo(contact)", {})
+    expect(frame.locator("[data-said]")).to_have_text("这个会话没有说明对方是谁。")
+    page.evaluate("contact => talkTo(contact)", LI_NA)
+    expect(shown(frame)).to_have_text("李娜")
+    page.reload()  # Chatwoot makes the frame anew with each conversation
+    frame = frame_of(page)
+    page.evaluate("contact => talkTo(contact)", LI_NA)
+    expect(shown(frame)).to_have_text("李娜")
+    frame.locator("[data-way-out]").click()
+    expect(frame.locator("[data-card]")).to_be_hidden()
+    expect(frame.locator("[data-way-in]")).to_be_focused()
+    page.reload()
+    expect(frame_of(page).locator("[data-way-in]")).to_be_visible()
+    page.context.close()
+
+
+def test_the_same_words_again_leave_the_card_alone(browser: Browser, desk: Desk) -> None:
+    page = opened(browser, width=400, language="en", scheme="dark")
+    page.goto(f"{desk.url}/?lang=en")
+    frame = frame_of(page)
+    page.evaluate("contact => talkTo(contact)", LI_NA)
+    sign_in(page, frame)
+    expect(shown(frame)).to_have_text("李娜")
+    asked: list[str] = []
+    page.on("request", lambda r: asked.append(r.url) if r.url.endswith("/card?lang=en") else None)
+    page.evaluate("contact => { for (let n = 0; n < 5; n++) talkTo(contact) }", LI_NA)
+    page.evaluate("contact => talkTo(contact)", SEVERAL)
+    expect(frame.locator("[data-said]")).to_have_text("Several customers are known by that:")
+    assert len(asked) == 1
+    page.screenshot(path=OUT / "desk-several-dark.png")
+    page.context.close()
+
+
+def test_a_card_is_handed_a_new_token_and_keeps_what_is_being_written(
+    browser: Browser, desk: Desk
+) -> None:
+    page = opened(browser, width=400)
+    page.goto(desk.url)
+    frame = frame_of(page)
+    page.evaluate("contact => talkTo(contact)", LI_NA)
+    sign_in(page, frame)
+    expect(shown(frame)).to_have_text("李娜")
+    card = frame_of(page, "/card?")
+    card.evaluate("document.querySelector('h1').id = 'same'")
+    old = card.url
+    frame.evaluate("""() => {
+      const told = Object.getOwnPropertyDescriptor(Date, "now").value;
+      Date.now = () => told() + 11 * 60 * 1000;
+      document.dispatchEvent(new Event("visibilitychange"));
+    }""")
+    card.wait_for_function("old => location.href !== old", arg=old)
+    assert card.locator("h1#same").count() == 1  # the page itself stayed
+    token = re.search(r"[?&]t=([^&]+)", card.url)[1]  # type: ignore[index]
+    links = card.evaluate(
+        "[...document.querySelectorAll('a[href*=\"t=\"], form')].map((e) => e.href ?? e.action)"
+    )
+    assert links
+    assert all(token in link for link in links)
+    assert token in card.evaluate("document.querySelector('main').dataset.events")
+    page.context.close()
+
+
+@pytest.mark.parametrize("how", ["another site", "another window"])
+def test_nobody_but_the_desk_around_the_page_is_heard(
+    browser: Browser, desk: Desk, how: str
+) -> None:
+    """A page between, or beside, that is not one of the desk's."""
+    page = opened(browser, width=400)
+    if how == "another site":
+        thief = Flask("thief")
+        with served(thief, "localhost") as its:
+            view = lambda: CHATWOOT.format(url=f"{desk.site.url}/desks/support")  # noqa: E731
+            thief.add_url_rule("/", view_func=view)
+            page.goto(its)
+            page.wait_for_load_state("networkidle")
+            assert any("frame-ancestors" in text for text in page.complaints)  # type: ignore[attr-defined]
+            assert not [f for f in page.frames if f.url.startswith(desk.site.url)]
+        page.context.close()
+        return
+    page.goto(desk.url)
+    frame = frame_of(page)
+    sign_in(page, frame)
+    expect(frame.locator("[data-said]")).to_have_text("这个会话没有说明对方是谁。")
+    text = json.dumps({"event": "appContext", "data": {"contact": LI_NA}})
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    frame.evaluate("text => window.postMessage(text, '*')", text)  # its own window, its own site
+    frame.evaluate(
+        """text => new Promise((done) => {
+          const one = document.createElement("iframe");
+          one.srcdoc = `<p>${text.length}</p>`;
+          one.onload = () => {
+            one.contentWindow.eval(`parent.postMessage(${JSON.stringify(text)}, "*")`);
+            setTimeout(done, 0);
+          };
+          document.body.append(one);
+        })""",
+        text,
+    )
+    page.evaluate("contact => talkTo(contact)", SEVERAL)  # what is heard after it
+    expect(frame.locator("[data-choices] button")).to_have_count(3)
+    assert len([url for url in asked if "/desks/support/card" in url]) == 1
+    page.context.close()
+
+
+def test_a_session_is_taken_from_no_window_but_the_one_that_was_opened(
+    browser: Browser, desk: Desk
+) -> None:
+    page = opened(browser, width=400)
+    page.goto(desk.url)
+    frame = frame_of(page)
+    page.evaluate("contact => talkTo(contact)", LI_NA)
+    page.evaluate(
+        "() => document.querySelector('#app').contentWindow.postMessage({session: 'forged'}, '*')"
+    )
+    frame.evaluate("() => window.postMessage({session: 'forged'}, '*')")
+    frame.evaluate("() => new Promise((done) => setTimeout(done, 0))")
+    expect(frame.locator("[data-way-in]")).to_be_visible()
+    assert frame.evaluate("sessionStorage.length") == 0
+    page.context.close()
+
+
+def test_another_sites_window_gets_no_session(browser: Browser, desk: Desk) -> None:
+    """Whoever opens the window of the sign-in without being the hub's page hears nothing."""
+    page = opened(browser)
+    page.goto(desk.url)
+    page.evaluate("window.heard = []; addEventListener('message', (e) => heard.push(e.data))")
+    with page.expect_popup() as popup:
+        page.evaluate("url => { window.open(url) }", f"{desk.site.url}/desks/support/sign-in")
+    window = popup.value
+    window.fill("[name=name]", "mei")
+    window.fill("[name=password]", PASSWORD)
+    with window.expect_event("close"):
+        window.keyboard.press("Enter")
+    assert not [told for told in page.evaluate("heard") if "session" in str(told)]
+    page.context.close()
+
+
+def faults(page: Page) -> list[str]:
+    return [
+        fault["id"] for fault in Axe().run(page).response["violations"] if fault["id"] not in _OURS
+    ]
+
+
+_OURS = {
+    "document-title",
+    "html-has-lang",
+    "landmark-one-main",
+    "page-has-heading-one",
+    "region",
+    "frame-title",
+}
+"""Faults of the page around, which plays the desk."""
