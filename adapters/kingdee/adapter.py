@@ -10,22 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from functools import cached_property
-from urllib.parse import urlsplit
+from functools import cached_property, partial
 
 from adapters.kingdee.answers import raise_for_body, raise_for_gateway
 from adapters.kingdee.cloud import Cloud
 from adapters.kingdee.config import KingdeeConfig
 from adapters.kingdee.forms import FORMS, one_of, quoted
-from adapters.kingdee.session import log_in, shown
-from adapters.kingdee.signing import signed_headers
+from adapters.kingdee.session import log_in, shown, sign
 from hub.sdk import (
     Adapter,
     Change,
     ConfigError,
     ConflictError,
     Http,
-    Outgoing,
     Page,
     Raw,
     Receipt,
@@ -60,7 +57,7 @@ class KingdeeAdapter(Adapter[KingdeeConfig]):
         return Http(
             self.config.url,
             auth=None if signed else TokenAuth(self.tokens, self._log_in, carry=shown),
-            sign=self._sign if signed else None,
+            sign=partial(sign, self.config) if signed else None,
             timeout_s=TIMEOUT_S,
             raise_for_body=raise_for_body,
             raise_for_refusal=raise_for_gateway,
@@ -133,20 +130,6 @@ class KingdeeAdapter(Adapter[KingdeeConfig]):
         if change.version and row["modified_at"] > change.version:
             raise ConflictError(f"{form.name} {change.id} was changed meanwhile")
         return Receipt(id=self.cloud.update(stream, row, told))
-
-    def _sign(self, request: Outgoing, at: datetime) -> None:
-        c = self.config
-        headers = signed_headers(
-            urlsplit(str(request.url)).path,
-            acct_id=c.acct_id,
-            username=c.username,
-            app_id=c.app_id,
-            app_secret=c.app_secret.get_secret_value(),
-            timestamp=int(at.timestamp()),
-            lcid=c.lcid,
-            org_num=c.org_num,
-        )
-        request.headers.update(headers)
 
     def _log_in(self, http: Http, _: Tokens | None) -> Tokens:
         return log_in(http, AUTH, self.config)

@@ -86,7 +86,8 @@ class Cloud:
         form, defaults = FORMS[stream], self._config.defaults
         head = {name: value for name, value in values.items() if name != form.entry}
         of_line = defaults.get(f"{stream}.lines", {})
-        lines = [{**of_line, **self._numbered(form, l)} for l in values.get(form.entry) or ()]
+        told = values.get(form.entry) or ()
+        lines = [{**of_line, **self._numbered(form, line)} for line in told]
         model = {**defaults.get(stream, {}), form.number: number, **self._numbered(form, head)}
         return self._save(form, {**model, **({form.entry: lines} if lines else {})})
 
