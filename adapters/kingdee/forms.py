@@ -13,9 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from typing import Any
 
-from hub.sdk import Raw, RemoteError, instant, written
-
-VERSION = "%Y-%m-%dT%H:%M:%S.%fZ"
+from hub.sdk import Raw, RemoteError, as_version, written
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +86,6 @@ CURRENCIES = {
 
 _CURRENCY = ("FSettleCurrId_FNumber", "FCURRENCYID_FNumber")
 
-_WRONG = (ValueError, TypeError, ArithmeticError, LookupError)
-
 
 def named(columns: Sequence[str], body: Any) -> list[Raw]:
     """The rows of an answer with names; BillQuery gives them names itself.
@@ -107,22 +103,13 @@ def named(columns: Sequence[str], body: Any) -> list[Raw]:
 def completed(form: Form, row: Raw, zone: tzinfo, currencies: Mapping[str, str]) -> Raw:
     """The row with what its words mean: instants in UTC, and the code of its currency."""
     told = {
-        "created_at": _utc(row["FCreateDate"], zone),
-        "modified_at": _utc(row["FModifyDate"] or row["FCreateDate"], zone),
+        "created_at": as_version(row["FCreateDate"], zone),
+        "modified_at": as_version(row["FModifyDate"] or row["FCreateDate"], zone),
     }
     number = next((row[name] for name in _CURRENCY if row.get(name)), None)
     if number:
         told["currency"] = {**CURRENCIES, **currencies}.get(number, number)
     return {**row, **told, **({"lines": []} if form.line else {})}
-
-
-def _utc(value: Any, zone: tzinfo) -> str:
-    """An instant of the server's wall clock; what is none stays, and the mapping refuses it."""
-    try:
-        at = instant(value, zone) if value else None
-    except _WRONG:
-        return str(value)
-    return written(at, VERSION) if at else ""
 
 
 def quoted(value: object) -> str:
