@@ -15,7 +15,7 @@ from functools import cached_property, partial
 from adapters.kingdee.answers import raise_for_body, raise_for_gateway
 from adapters.kingdee.cloud import Cloud
 from adapters.kingdee.config import KingdeeConfig
-from adapters.kingdee.forms import FORMS, one_of, quoted
+from adapters.kingdee.forms import FORMS, one_of
 from adapters.kingdee.session import log_in, shown, sign
 from hub.sdk import (
     Adapter,
@@ -104,9 +104,11 @@ class KingdeeAdapter(Adapter[KingdeeConfig]):
         return next(iter(self.cloud.rows(ref.stream, where, size=1)), None)
 
     def find(self, stream: Stream, values: Raw) -> list[Raw]:
-        known = [f"{name} = {quoted(v)}" for name, v in values.items() if v and isinstance(v, str)]
-        size = self.config.page_size
-        return self.cloud.rows(stream.name, " or ".join(known), size=size) if known else []
+        known = {name: value for name, value in values.items() if value and isinstance(value, str)}
+        if not known:
+            return []
+        where = self.cloud.having(stream.name, known)
+        return self.cloud.rows(stream.name, where, size=self.config.page_size)
 
     def push(self, stream: Stream, change: Change) -> Receipt:
         form, number = FORMS[stream.name], change.marker or change.key

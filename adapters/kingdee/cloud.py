@@ -47,12 +47,20 @@ class Cloud:
 
     def after(self, stream: str, since: datetime | None, last: str) -> str:
         """The filter for what comes behind this id and was changed since."""
-        own = self._config.filters.get(stream)
         return all_of(
             f"{FORMS[stream].id} > {int(last or 0)}",
             changed(since, self._zone) if since else "",
-            f"({own})" if own else "",
+            self._own(stream),
         )
+
+    def having(self, stream: str, values: Mapping[str, str]) -> str:
+        """The filter for what has any of these values."""
+        any_of = " or ".join(f"{name} = {quoted(value)}" for name, value in values.items())
+        return all_of(f"({any_of})", self._own(stream))
+
+    def _own(self, stream: str) -> str:
+        own = self._config.filters.get(stream)
+        return f"({own})" if own else ""
 
     def columns(self, stream: str) -> tuple[str, ...]:
         """The columns of a head."""

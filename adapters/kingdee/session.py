@@ -75,5 +75,5 @@ def _parameters(config: KingdeeConfig, now: datetime) -> list[str | int]:
     if config.auth == "login_secret":
         return [*who, config.app_id, secret, config.lcid]
     at = int(now.timestamp())
-    sign = login_sign(*who, config.app_id, secret, at)
-    return [*who, config.app_id, at, sign, config.lcid]
+    proof = login_sign(config.acct_id, config.username, config.app_id, secret, at)
+    return [*who, config.app_id, at, proof, config.lcid]

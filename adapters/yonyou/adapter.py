@@ -124,9 +124,10 @@ class YonyouAdapter(Adapter[YonyouConfig]):
         if c.gateway_url and c.token_url:
             return {"gatewayUrl": c.gateway_url, "tokenUrl": c.token_url}
         asked = Http(c.data_center_url, allow_networks=c.allow_networks, raise_for_body=ANSWERS)
-        told: Raw = asked.get(ADDRESSES, params={"tenantId": c.tenant_id.get_secret_value()})
+        said = asked.get(ADDRESSES, params={"tenantId": c.tenant_id.get_secret_value()})
         asked.close()
-        return told["data"]
+        told: Raw = said["data"]
+        return told
 
     def _token(self, http: Http, _: Tokens | None) -> Tokens:
         key, secret = self.config.app_key, revealed(self.config.app_secrets)[0]

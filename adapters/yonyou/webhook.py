@@ -115,4 +115,5 @@ def _about(event: dict[str, Any]) -> RecordRef | None:
 
 def _names(event: dict[str, Any]) -> tuple[Any, str | None, Any]:
     about = _about(event)
-    return event.get("eventId"), about and f"{about.stream}/{about.id}", event["type"]
+    key = f"{about.stream}/{about.id}" if about else None
+    return event.get("eventId"), key, event["type"]
