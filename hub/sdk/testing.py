@@ -58,7 +58,7 @@ from responses.registries import FirstMatchRegistry, OrderedRegistry
 from urllib3 import HTTPResponse
 
 from hub import errors
-from hub.sdk import http
+from hub.sdk import http, polling
 from hub.sdk.adapter import Adapter, ConnectionConfig
 from hub.sdk.desk import Query, Shown, View
 from hub.sdk.egress import GuardedAdapter
@@ -152,6 +152,7 @@ def clock(at: str | None) -> Iterator[None]:
     now = datetime.fromisoformat(at) if at else NOW
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(http, "_utc_now", lambda: now)
+        patch.setattr(polling, "monotonic", lambda: 0.0)  # a busy machine answers late
         patch.setattr(time, "sleep", lambda _: None)
         yield
 
