@@ -157,6 +157,13 @@ class Adapter(Generic[ConfigT]):
         """
         raise UnsupportedError(f"{type(self).__name__} cannot be pulled")
 
+    def reads(self, stream: Stream) -> bool:
+        """Whether this connection pulls the stream.
+
+        Not where it only writes it or hears of it by events, nor where it was given no credentials.
+        """
+        return "pull" in capabilities(type(self))
+
     def history(self, stream: Stream, window: Window, cursor: str | None) -> Iterator[Page]:
         """Pages of a part of the stream; the same promises as ``pull``, with cursors of its own."""
         raise UnsupportedError(f"{type(self).__name__} cannot read a part of a stream")

@@ -70,6 +70,7 @@ UNCERTAIN = frozenset({408, 500, 502, 504})
 """Answers after which a write may or may not have happened."""
 
 REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
+GONE = frozenset({404, 410})
 
 
 class Http:
@@ -146,6 +147,13 @@ class Http:
         """The decoded JSON answer to a GET."""
         return self.json("GET", path, **kwargs)
 
+    def find(self, path: str, **kwargs: Any) -> Any:
+        """The decoded JSON answer to a GET; None when the vendor says that there is no such thing.
+
+        It says so in JSON: a 404 of another form comes from something else at that address.
+        """
+        return self.json("GET", path, absent=GONE, **kwargs)
+
     def json(self, method: str, path: str, **kwargs: Any) -> Any:
         """The decoded JSON answer; None when the body is empty.
 
@@ -157,7 +165,7 @@ class Http:
 
     def _json(self, method: str, path: str, **kwargs: Any) -> Any:
         response = self._request(method, path, **kwargs)
-        if not response.content:
+        if not response.content or response.status_code in kwargs.get("absent", ()):
             return None
         try:
             body = orjson.loads(response.content)
@@ -282,7 +290,14 @@ class Http:
             self.pace.before()
 
     def _once(
-        self, method: str, url: str, *, repeatable: bool, any_status: bool = False, **kwargs: Any
+        self,
+        method: str,
+        url: str,
+        *,
+        repeatable: bool,
+        any_status: bool = False,
+        absent: Collection[int] = (),
+        **kwargs: Any,
     ) -> requests.Response:
         """One try. What requests raised is not kept as cause: its text shows the whole URL."""
         began = time.monotonic()
@@ -314,7 +329,7 @@ class Http:
                 f"{method} {_bare(url)} leads elsewhere",
                 hint="Set the address of this connection to where the system is now.",
             )
-        if any_status:
+        if any_status or (response.status_code in absent and _is_json(response)):
             return response
         if not repeatable and response.status_code in UNCERTAIN:
             raise UnknownOutcomeError(f"{method} {_bare(url)} answered {response.status_code}")
@@ -390,10 +405,14 @@ def _raise_for_status(response: requests.Response, conflicts: Collection[int]) -
     if status in (408, 425, 429) or status >= 500:
         after_s = retry_after_s(response)
         raise RetryableError(where, retry_after_s=after_s, maybe_done=status != 429)
-    words = response.text[:300] if "json" in response.headers.get("Content-Type", "") else ""
+    words = response.text[:300] if _is_json(response) else ""
     if status == 404 and not words:
         words = "Check the address of this connection: the system knows nothing there."
     raise (ConflictError if status in conflicts else RejectedError)(where, hint=words)
+
+
+def _is_json(response: requests.Response) -> bool:
+    return "json" in response.headers.get("Content-Type", "")
 
 
 def retry_after_s(response: requests.Response) -> float | None:

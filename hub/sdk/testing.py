@@ -239,10 +239,13 @@ def document(record: Any) -> dict[str, Any]:
 
 
 def _example(name: str, field: FieldInfo) -> Any:
-    """The first example of a field that has to be given; made up for a secret."""
-    if field.examples and (field.is_required() or "SecretStr" in str(field.annotation)):
+    """The first example of a field that has to be given, or is empty unless it is; made up for a
+    secret.
+    """  # noqa: D205 - one sentence
+    is_secret = "SecretStr" in str(field.annotation)
+    if field.examples and (field.is_required() or is_secret or field.default in ("", None)):
         return field.examples[0]
-    if "SecretStr" not in str(field.annotation):
+    if not is_secret:
         return None
     several = "tuple" in str(field.annotation) or "list" in str(field.annotation)
     return [_CANARY + name] if several else _CANARY + name
