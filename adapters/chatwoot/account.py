@@ -27,7 +27,6 @@ class ChatwootConfig(ConnectionConfig):
         default="",
         pattern=r"^(https?://[^/]+)?$",
         description="Address of the server, without a path",
-        examples=["https://chatwoot.example.com"],
     )
     account_id: int = Field(
         default=1, ge=1, description="Number of the account, as in /app/accounts/<number>"

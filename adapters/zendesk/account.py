@@ -24,7 +24,6 @@ class ZendeskConfig(ConnectionConfig):
         default="",
         pattern=r"^[A-Za-z0-9-]*$",
         description="The part of the account's address before .zendesk.com",
-        examples=["acme"],
     )
     url: str = Field(
         default="",
@@ -34,7 +33,6 @@ class ZendeskConfig(ConnectionConfig):
     email: str = Field(
         default="",
         description="Login of the administrator who owns the API token",
-        examples=["hub@example.com"],
     )
     api_token: SecretStr = Field(
         default=SecretStr(""), description="API token; without one, and without OAuth, we only hear"

@@ -11,6 +11,8 @@ One call gives a vendor's tests::
 What the suite has to know is data in the adapter's folder: ``examples`` of its config's fields, and
 ``fixtures/*.json``. Each of those is one test; its first key tells what of:
 
+    ``connection``  {connection: config}: optional fields with which every test is done, where
+               those that must be given do not make a connection that can ask
     ``raw``    {raw, stream, expect}: a row becomes these records
     ``hook``   {hook: {headers, body, received_at}, config?, refs?, deleted?, expect?, types?,
                reply?, learned?}: a request is let in and says this; of its headers and query only
@@ -217,6 +219,8 @@ class Vendor:
         class_ = self.manifest.config_class()
         values = {name: _example(name, field) for name, field in class_.model_fields.items()}
         known = {name: value for name, value in values.items() if value is not None}
+        for fixture in self.fixtures_of("connection").values():
+            known |= fixture["connection"]
         return class_.model_validate({**known, **(given or {})})
 
     def adapter(self, given: Mapping[str, Any] | None = None) -> Adapter[Any]:
@@ -239,13 +243,10 @@ def document(record: Any) -> dict[str, Any]:
 
 
 def _example(name: str, field: FieldInfo) -> Any:
-    """The first example of a field that has to be given, or is empty unless it is; made up for a
-    secret.
-    """  # noqa: D205 - one sentence
-    is_secret = "SecretStr" in str(field.annotation)
-    if field.examples and (field.is_required() or is_secret or field.default in ("", None)):
+    """The first example of a field that has to be given; made up for a secret."""
+    if field.examples and (field.is_required() or "SecretStr" in str(field.annotation)):
         return field.examples[0]
-    if not is_secret:
+    if "SecretStr" not in str(field.annotation):
         return None
     several = "tuple" in str(field.annotation) or "list" in str(field.annotation)
     return [_CANARY + name] if several else _CANARY + name
