@@ -73,7 +73,8 @@ class ChatwootAdapter(Adapter[ChatwootConfig]):
         if ref.stream == "messages":
             raise RejectedError("Chatwoot shows messages only with their conversation")
         body = self.http.find(f"/{ref.stream}/{ref.id}")
-        return body["payload"] if body and ref.stream == "contacts" else body
+        found: Raw | None = body["payload"] if body and ref.stream == "contacts" else body
+        return found
 
     def find(self, stream: Stream, values: Raw) -> list[Raw]:
         if stream.name != "contacts":
