@@ -1,6 +1,4 @@
-"""Chatwoot: contacts, conversations and messages; contacts and conversations changed, words added.
-
-A conversation's id is the one agents see.
+"""Chatwoot: contacts, conversations and messages. A conversation's id is the one agents see.
 
 Source: https://developers.chatwoot.com/api-reference/introduction and
 https://github.com/chatwoot/chatwoot, app/controllers/api/v1 (checked 2026-11)
@@ -77,9 +75,8 @@ class ChatwootAdapter(Adapter[ChatwootConfig]):
         return found
 
     def find(self, stream: Stream, values: Raw) -> list[Raw]:
-        if stream.name != "contacts":
-            return []
-        told = [name for name in ("email", "phone_number") if values.get(name)]
+        names = ("email", "phone_number") if stream.name == "contacts" else ()
+        told = [name for name in names if values.get(name)]
         return [*{r["id"]: r for name in told for r in self._search(name, values[name])}.values()]
 
     def push(self, stream: Stream, change: Change) -> Receipt:
@@ -94,8 +91,8 @@ class ChatwootAdapter(Adapter[ChatwootConfig]):
         ours = change.marker or change.key
         if found := self._search("identifier", ours):
             return _receipt(found[0])
-        told = self.http.json("POST", "/contacts", json={"identifier": ours, **values})
-        return _receipt(told["payload"]["contact"])
+        made = self.http.json("POST", "/contacts", json={"identifier": ours, **values})
+        return _receipt(made["payload"]["contact"])
 
     def _search(self, name: str, value: str) -> list[Raw]:
         """Contacts with exactly that; the search itself finds parts as well."""
@@ -128,7 +125,7 @@ class ChatwootAdapter(Adapter[ChatwootConfig]):
         if change.id is not None or not conversation:
             raise RejectedError("a message is added to a conversation, not changed, not sent alone")
         values = {"message_type": "outgoing", "private": False, **values}
-        if values["private"]:  # on a reply it would say that the channel has it already
+        if values["private"]:  # of a reply it would say that it was sent already
             values["source_id"] = change.marker or change.key
         if found := self._said(conversation, values):
             return _receipt(found)

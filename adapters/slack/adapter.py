@@ -25,6 +25,7 @@ from hub.sdk import (
     RecordRef,
     RejectedError,
     Stream,
+    UnsupportedError,
 )
 
 USERS = Stream("users", every_s=3600, whole=False)  # customers among them are in no list
@@ -51,6 +52,8 @@ class SlackAdapter(Adapter[SlackConfig]):
             self.http.get("/users.list", params={"limit": 1})
 
     def pull(self, stream: Stream, cursor: str | None) -> Iterator[Page]:
+        if stream.name != USERS.name:
+            raise UnsupportedError("messages of Slack come by events only")
         place = cursor if cursor != ANEW else None
         while True:
             asked = {"limit": self.config.page_size, **({"cursor": place} if place else {})}

@@ -73,8 +73,7 @@ class ZendeskAdapter(Adapter[ZendeskConfig]):
         body = self.http.find(f"/{ref.stream}/{ref.id}.json", params=more)
         if body is None:
             return None
-        found: Raw = named(body)[0] if ref.stream == TICKETS.name else body[ref.stream[:-1]]
-        return found
+        return named(body)[0] if ref.stream == TICKETS.name else dict(body[ref.stream[:-1]])
 
     def find(self, stream: Stream, values: Raw) -> list[Raw]:
         if stream.name != USERS.name or not values.get("email"):

@@ -72,7 +72,10 @@ def card_url(settings: Settings, customer_id: str) -> str:
 
 def customer_at(settings: Settings, url: str) -> str | None:
     """Whose card is at this address; None when it is no ``card_url`` of ours."""
-    told = urlsplit(url)
+    try:
+        told = urlsplit(url)
+    except ValueError:  # somebody wrote it
+        return None
     ours = f"{told.scheme}://{told.netloc}{told.path}" == card_url(settings, "").partition("?")[0]
     return next(iter(parse_qs(told.query).get("customer", ())), None) if ours else None
 

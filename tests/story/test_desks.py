@@ -127,7 +127,8 @@ def test_a_card_is_found_by_its_address_and_no_other_address_is_one(open_with: O
     address = f"https://hub.example/card?customer={id_}"
     (told,) = said(hub, question(address))
     assert told["body"].splitlines()[0] == "李娜"
-    strange = (f"https://evil.example/card?customer={id_}", "https://hub.example/card?customer=x")
+    strange = [f"https://evil.example/card?customer={id_}", "https://hub.example/card?customer=x"]
+    strange += ["https://hub.example/card", "http://["]
     for number, text in enumerate(strange, start=2):
         (told,) = said(hub, question(text, number))
         assert told["body"] == "Nobody is known by that."
