@@ -11,6 +11,8 @@ One call gives a vendor's tests::
 What the suite has to know is data in the adapter's folder: ``examples`` of its config's fields, and
 ``fixtures/*.json``. Each of those is one test; its first key tells what of:
 
+    ``connection``  {connection: config}: optional fields with which every test is done, where
+               those that must be given do not make a connection that can ask
     ``raw``    {raw, stream, expect}: a row becomes these records
     ``hook``   {hook: {headers, body, received_at}, config?, refs?, deleted?, news?, expect?,
                types?, reply?, learned?}: a request is let in and says this; of its headers and
