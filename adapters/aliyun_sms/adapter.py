@@ -10,7 +10,6 @@ Source: https://help.aliyun.com/zh/sms/developer-reference/api-dysmsapi-2017-05-
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import cached_property
@@ -18,8 +17,8 @@ from typing import Any
 
 from pydantic import Field, SecretStr
 
-from adapters.aliyun_sms.messages import ANSWERS, filled, params_of, row_of
-from adapters.aliyun_sms.webhook import MINE, AliyunSmsHookConfig
+from adapters.aliyun_sms.messages import ANSWERS, filled, message_of, row_of
+from adapters.aliyun_sms.webhook import AliyunSmsHookConfig
 from hub.sdk import (
     Adapter,
     Change,
@@ -95,30 +94,14 @@ class AliyunSmsAdapter(Adapter[AliyunSmsConfig]):
     def push(self, stream: Stream, change: Change) -> Receipt:
         if change.id is not None:
             raise RejectedError("a message that was sent cannot be changed")
-        told, params = self._message(change)
+        c = self.config
+        told, params = message_of(change, c.text_param, sign=c.sign_name, template=c.template)
         if self._was_sent(told["PhoneNumbers"], told["OutId"]):
             return Receipt(told["OutId"])
         text = self._text(told["TemplateCode"], params)
         answer = self._call("SendSms", told)
         sent_at = written(self.http.now(), "local", CHINA)
         return Receipt(told["OutId"], row_of(told, text, answer.get("BizId"), sent_at))
-
-    def _message(self, change: Change) -> tuple[dict[str, str], dict[str, str]]:
-        """The parameters of SendSms, and the template's variables."""
-        values, c = change.values, self.config
-        text = {c.text_param: values["text"]} if values.get("text") else {}
-        params = params_of(values.get("TemplateParam") or text)
-        told = {
-            "PhoneNumbers": str(values.get("PhoneNumbers") or "").removeprefix("+86"),
-            "SignName": str(values.get("SignName") or c.sign_name),
-            "TemplateCode": str(values.get("TemplateCode") or c.template),
-            "OutId": change.marker or f"{MINE}{change.key[:16]}",
-        }
-        if missing := [name for name, value in told.items() if not value]:
-            raise RejectedError(f"the message has no {missing[0]}", hint="Give it in the rule.")
-        if params:
-            told["TemplateParam"] = json.dumps(params, ensure_ascii=False, separators=(",", ":"))
-        return told, params
 
     def _was_sent(self, phone: str, out_id: str) -> bool:
         today = self.http.now()

@@ -10,7 +10,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from hub.sdk import Answers, Raw, RejectedError
+from adapters.aliyun_sms.webhook import MINE
+from hub.sdk import Answers, Change, Raw, RejectedError
 
 ANSWERS = Answers(
     code="Code",
@@ -54,6 +55,30 @@ ANSWERS = Answers(
         "Forbidden.RAM": "Grant the RAM user the actions named in the adapter's page.",
     },
 )
+
+
+def message_of(
+    change: Change, text_param: str, *, sign: str, template: str
+) -> tuple[dict[str, str], dict[str, str]]:
+    """The parameters of SendSms, and the template's variables.
+
+    Raises:
+        RejectedError: it says not to whom, or by which template.
+    """
+    values = change.values
+    text = {text_param: values["text"]} if values.get("text") else {}
+    params = params_of(values.get("TemplateParam") or text)
+    told = {
+        "PhoneNumbers": str(values.get("PhoneNumbers") or "").removeprefix("+86"),
+        "SignName": str(values.get("SignName") or sign),
+        "TemplateCode": str(values.get("TemplateCode") or template),
+        "OutId": change.marker or f"{MINE}{change.key[:16]}",
+    }
+    if missing := [name for name, value in told.items() if not value]:
+        raise RejectedError(f"the message has no {missing[0]}", hint="Give it in the rule.")
+    if params:
+        told["TemplateParam"] = json.dumps(params, ensure_ascii=False, separators=(",", ":"))
+    return told, params
 
 
 def params_of(given: Any) -> dict[str, str]:
