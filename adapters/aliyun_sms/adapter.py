@@ -17,7 +17,7 @@ from typing import Any
 
 from pydantic import Field, SecretStr
 
-from adapters.aliyun_sms.messages import ANSWERS, filled, message_of, row_of
+from adapters.aliyun_sms.messages import ANSWERS, SENT_ALREADY, filled, message_of, row_of
 from adapters.aliyun_sms.webhook import AliyunSmsHookConfig
 from hub.sdk import (
     Adapter,
@@ -92,11 +92,11 @@ class AliyunSmsAdapter(Adapter[AliyunSmsConfig]):
             )
 
     def push(self, stream: Stream, change: Change) -> Receipt:
-        if change.id is not None:
-            raise RejectedError("a message that was sent cannot be changed")
         c = self.config
         told, params = message_of(change, c.text_param, sign=c.sign_name, template=c.template)
-        if self._was_sent(told["PhoneNumbers"], told["OutId"]):
+        if change.id not in (None, told["OutId"]):
+            raise RejectedError("a message that was sent cannot be changed", hint=SENT_ALREADY)
+        if change.id or self._was_sent(told["PhoneNumbers"], told["OutId"]):
             return Receipt(told["OutId"])
         text = self._text(told["TemplateCode"], params)
         answer = self._call("SendSms", told)

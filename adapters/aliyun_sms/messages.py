@@ -57,6 +57,9 @@ ANSWERS = Answers(
 )
 
 
+SENT_ALREADY = 'A second message about a record wants a subject of its own: subject = "{ref}#2".'
+
+
 def message_of(
     change: Change, text_param: str, *, sign: str, template: str
 ) -> tuple[dict[str, str], dict[str, str]]:

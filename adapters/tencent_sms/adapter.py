@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import Field, SecretStr
 
-from adapters.tencent_sms.messages import ANSWERS, SENT, filled, message_of, row_of
+from adapters.tencent_sms.messages import ANSWERS, SENT, SENT_ALREADY, filled, message_of, row_of
 from adapters.tencent_sms.webhook import TencentSmsHookConfig
 from hub.sdk import (
     Adapter,
@@ -93,7 +93,7 @@ class TencentSmsAdapter(Adapter[TencentSmsConfig]):
 
     def push(self, stream: Stream, change: Change) -> Receipt:
         if change.id is not None:
-            raise RejectedError("a message that was sent cannot be changed")
+            raise RejectedError("a message that was sent cannot be changed", hint=SENT_ALREADY)
         c = self.config
         told = message_of(change, c.sdk_app_id, sign=c.sign_name, template=c.template_id)
         if self.config.statuses and (sid := self._sent(told)):

@@ -83,6 +83,9 @@ SENT = Answers(
 """What became of the one number of a request, which as such went well."""
 
 
+SENT_ALREADY = 'A second message about a record wants a subject of its own: subject = "{ref}#2".'
+
+
 def message_of(change: Change, app_id: str, *, sign: str, template: str) -> Raw:
     """The parameters of SendSms; signature and template where the change names none.
 
