@@ -72,7 +72,7 @@ class CallCenterAdapter(Adapter[CallCenterConfig]):
         )
 
     def check(self) -> None:
-        if self._pulls():
+        if self._has_key:
             now = self.http.now()
             self._list(_second(now) - 60, _second(now), self._api().first, size=1)
         elif not (self.config.asks or self.config.whole().recipe):
@@ -81,8 +81,11 @@ class CallCenterAdapter(Adapter[CallCenterConfig]):
                 hint="Configure path_tokens or another proof, or the key of the API.",
             )
 
+    def pulls(self, stream: Stream) -> bool:
+        return self._has_key
+
     def pull(self, stream: Stream, cursor: str | None) -> Iterator[Page]:
-        if not self._pulls():
+        if not self._has_key:
             return
         api, preset = self._api(), self.config.whole()
 
@@ -120,7 +123,8 @@ class CallCenterAdapter(Adapter[CallCenterConfig]):
             body = self.http.json("POST", "/", json=told, headers=headers, repeatable=True)
         return at(api.items, body) or []
 
-    def _pulls(self) -> bool:
+    @property
+    def _has_key(self) -> bool:
         secret = self.config.access_key_secret.get_secret_value()
         return bool(secret) and self.config.whole().api is not None
 

@@ -66,7 +66,7 @@ def comparable(live: Live) -> list[str]:
     """Streams of a connection that can be compared with their source."""
     if live.manifest.adapter is None or not methods(live.manifest.adapter_class()):
         return []
-    return [name for name in live.streams if name in live.mappings]
+    return live.pulled
 
 
 def begin(hub: Hub) -> None:

@@ -215,6 +215,15 @@ class Live:
         return {stream.name: stream for stream in declared}
 
     @property
+    def pulled(self) -> list[str]:
+        """The streams that are pulled, and have a mapping."""
+        if self.manifest.adapter is None:
+            return []
+        adapter = self.manifest.adapter_class()(self.config)
+        found = [stream for stream in self.streams.values() if adapter.pulls(stream)]
+        return [stream.name for stream in found if stream.name in self.mappings]
+
+    @property
     def region(self) -> str:
         """Country of phone numbers written without a country code."""
         return self.config.region

@@ -157,6 +157,13 @@ class Adapter(Generic[ConfigT]):
         """
         raise UnsupportedError(f"{type(self).__name__} cannot be pulled")
 
+    def pulls(self, stream: Stream) -> bool:
+        """Whether this connection pulls that stream; one may lack the key it takes.
+
+        What is not pulled only comes by itself or is only written, and is compared with nothing.
+        """
+        return type(self).pull is not Adapter.pull
+
     def history(self, stream: Stream, window: Window, cursor: str | None) -> Iterator[Page]:
         """Pages of a part of the stream; the same promises as ``pull``, with cursors of its own."""
         raise UnsupportedError(f"{type(self).__name__} cannot read a part of a stream")

@@ -14,8 +14,10 @@ from pydantic import ValidationError
 
 from adapters.callcenter.preset import names, preset
 from adapters.callcenter.webhook import CallCenterHookConfig
+from hub.pipeline.reconcile import comparable
 from hub.profiles.document import Fact
 from hub.registry import Hub
+from hub.store import alerts, checkpoints
 from tests.story.helpers import account, customer, demo, drain, pull, scalar
 from webhooks.app import create_app
 
@@ -209,3 +211,24 @@ def test_calls_listed_and_pushed_are_one(hub: Hub, client: FlaskClient) -> None:
 def test_a_wrong_preset_or_path_is_told_at_start(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         CallCenterHookConfig.model_validate(wrong)
+
+
+def test_a_line_without_a_key_is_not_pulled_and_certifies_nothing(hub: Hub) -> None:
+    with hub.database.read() as conn:
+        known = {row["connection"] for row in checkpoints.every(conn)}
+    assert known == {"crm", "listed"}
+    lives = hub.registry.all()
+    assert [name for name, live in lives.items() if comparable(live)] == ["crm", "listed"]
+
+
+def test_a_list_that_forgets_the_oldest_is_no_loss(hub: Hub) -> None:
+    """A call centre keeps half a year: a full read shows less than the hub holds."""
+    with responses.RequestsMock() as wire:
+        for rows in ([{**TENCENT, "SessionId": f"s-{n}"} for n in range(40)], [TENCENT]):
+            body = {"Response": {"TotalCount": len(rows), "TelCdrs": rows}}
+            wire.upsert("POST", "https://ccc.tencentcloudapi.com/", json=body)
+            with hub.database.write() as conn:
+                checkpoints.restart(conn, "listed")
+            pull(hub, "listed")
+    with hub.database.read() as conn:
+        assert alerts.every(conn) == []

@@ -16,7 +16,7 @@ from flask.testing import FlaskClient
 
 from hub.profiles.document import Fact
 from hub.registry import Hub
-from hub.store import outbox
+from hub.store import checkpoints, outbox
 from tests.story.helpers import account, customer, demo, drain, pull, scalar
 from webhooks.app import create_app
 
@@ -266,6 +266,11 @@ def test_a_customer_who_wants_no_more_stays_refused(
     (consent,) = customer(hub, "phone", f"+86{PHONE}").consents
     assert (consent.purpose, consent.granted) == ("sms", False)
     assert len(messages(hub)) == 3
+
+
+def test_what_is_only_written_is_never_due_for_a_pull(hub: Hub) -> None:
+    with hub.database.read() as conn:
+        assert {row["connection"] for row in checkpoints.every(conn)} == {"crm"}
 
 
 def test_a_stranger_is_not_let_in(hub: Hub, client: FlaskClient, vendor: Vendor) -> None:
