@@ -335,7 +335,7 @@ class AdapterContract(Contract):
     def test_what_is_offered(self) -> None:
         """``check``, a way for rows to come in, and ``push`` exactly where there is a use."""
         assert "check" in self.vendor.verbs
-        assert {"pull", "listen"} & {*self.vendor.verbs}
+        assert {"pull", "listen"} & {*self.vendor.verbs} or self.vendor.manifest.webhook
         assert ("push" in self.vendor.verbs) == bool(self.vendor.writable)
 
     def test_streams_have_mappings(self) -> None:
