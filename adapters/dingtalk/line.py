@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 from urllib.parse import quote_plus
 
 from adapters.dingtalk.config import DingtalkConfig
@@ -19,15 +19,22 @@ from adapters.dingtalk.webhook import item_of
 from hub.sdk import AuthError, ConfigError, Emit, Http, Item, RejectedError, RetryableError
 from hub.sdk.signing import revealed
 
-if TYPE_CHECKING:
-    from hub.sdk.websocket import WebSocket
-
 SILENCE_S = 120.0
 """A line 钉钉 has forgotten stays open and says nothing; otherwise it pings every half minute."""
 
 _WHO = ("auth", "client", "secret", "appkey", "accessdenied")
 _NAMES = {"EventType": "eventType", "CorpId": "eventCorpId", "eventId": "eventId"}
 """What a pushed event calls the things that stand in the headers of a frame."""
+
+
+class Line(Protocol):
+    """An open WebSocket."""
+
+    def receive(self, timeout_s: float | None = None, /) -> str | None:
+        """The next text; None when the line ended."""
+
+    def send(self, text: str, /) -> None:
+        """Say something."""
 
 
 def register(http: Http, config: DingtalkConfig) -> str:
@@ -55,7 +62,7 @@ def register(http: Http, config: DingtalkConfig) -> str:
     return f"{told['endpoint']}?ticket={quote_plus(told['ticket'])}"
 
 
-def receive(line: WebSocket, emit: Emit) -> None:
+def receive(line: Line, emit: Emit) -> None:
     """Store what comes, then acknowledge it, until the line ends."""
     emit()
     silence_s = None

@@ -132,7 +132,7 @@ def send_by_robot(account: Account, config: DingtalkConfig, change: Change) -> R
     """Write to colleagues, or into a group, as the app's robot."""
     users = _sent_once(change, messages.USER)
     chats = messages.receivers(change.values, messages.CHAT)
-    body = {"robotCode": config.robot_code or config.owner_keys[0]}
+    body: Raw = {"robotCode": config.robot_code or config.owner_keys[0]}
     body |= messages.robot(change.values)
     if len(chats) == 1 and not users:
         sent = {**body, "openConversationId": chats[0]}

@@ -144,7 +144,8 @@ class Account:
             "end_time": window[1],
             "page_size": self.config.page_size,
         }
-        found, token = [], ""
+        found: list[str] = []
+        token = ""
         while True:
             told = self.ask("GET", "/approval/v4/instances", params=asked, token=token)
             found += told.get("instance_code_list") or []

@@ -56,7 +56,8 @@ def _expiring(read: Reader) -> Reader:
 
 def users(account: Account, position: str) -> Found:
     """Colleagues, department by department; who is in several comes several times."""
-    left, token = json.loads(position) if position else [[*account.config.departments], ""]
+    begin = json.dumps([account.config.departments, ""])
+    left, token = json.loads(position or begin)
     rows, token = account.members(left[-1], token)
     if not token:
         left = [*left[:-1], *account.departments(left[-1])]
