@@ -1,4 +1,4 @@
-"""钉钉: an external contact becomes a customer, an approval a ticket; colleagues are told of both."""
+"""钉钉: an external contact becomes a customer, an approval a ticket; colleagues are told."""
 
 from __future__ import annotations
 
@@ -207,9 +207,9 @@ def test_an_approval_is_fetched_when_it_changes(hub: Hub, company: Company) -> N
     assert (document["subject"], document["status"]) == ("李四提交的报修", "closed")
 
 
-def hasten(hub: Hub) -> None:
+def hasten(hub: Hub, connection: str = "ding") -> None:
     """It is time for the next try."""
     with hub.database.write() as conn:
-        outbox.hasten(conn, "ding")
+        outbox.hasten(conn, connection)
     free_lanes(hub)
     drain(hub)
