@@ -31,6 +31,9 @@ from hub.sdk import (
 log = logging.getLogger(__name__)
 
 USERS_MAX, DEPARTMENTS_MAX, CHATTED_MAX = 100, 20, 20
+TODO_CHANGED = ("subject", "description", "dueTime", "executorIds")
+"""What of a to-do can be changed, beside closing it; its priority cannot."""
+
 TRIED_FOR = timedelta(days=3)
 """A write is given up earlier than that."""
 
@@ -53,6 +56,7 @@ def save_todo(account: Account, config: DingtalkConfig, change: Change) -> Recei
         id_, values = str(found["id"]), {}
     else:
         _refuse_newer(account.todo(operator, id_), change)
+        values = {name: told for name, told in values.items() if name in TODO_CHANGED}
     if done is not None and (done or change.id):
         values["done"] = done
     if values:
