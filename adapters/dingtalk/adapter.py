@@ -103,6 +103,9 @@ class DingtalkAdapter(Adapter[DingtalkConfig]):
                 raise
             return None
 
+    def takes(self, stream: Stream) -> bool:
+        return writing.takes(self.config, stream.name)
+
     def push(self, stream: Stream, change: Change) -> Receipt:
         c = self.config
         if stream.name == "process_instances":

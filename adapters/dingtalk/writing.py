@@ -38,6 +38,18 @@ TRIED_FOR = timedelta(days=3)
 """A write is given up earlier than that."""
 
 
+def takes(c: DingtalkConfig, stream: str) -> bool:
+    """Whether the stream can be written to, as the connection is configured."""
+    needed = {
+        "process_instances": c.approval_originator and c.approval_mark and c.process_codes,
+        "todos": c.todo_operator,
+        "notices": c.agent_id,
+        "robot_messages": c.app_secrets,
+        "group_messages": c.group_robot_token.get_secret_value(),
+    }
+    return bool(needed.get(stream))
+
+
 def save_todo(account: Account, config: DingtalkConfig, change: Change) -> Receipt:
     """Make a to-do, change or close one."""
     operator = _set(config.todo_operator, "todo_operator")

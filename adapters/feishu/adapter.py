@@ -95,6 +95,9 @@ class FeishuAdapter(Adapter[FeishuConfig]):
                 raise
             return None
 
+    def takes(self, stream: Stream) -> bool:
+        return writing.takes(self.config, stream.name)
+
     def push(self, stream: Stream, change: Change) -> Receipt:
         if stream.name == "group_messages":
             return writing.send_into_group(self.group_bot, self.account, change)

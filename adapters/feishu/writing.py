@@ -14,6 +14,7 @@ from uuid import UUID
 
 from adapters.feishu import messages
 from adapters.feishu.account import UUID_TAKEN, Account
+from adapters.feishu.config import FeishuConfig
 from adapters.feishu.reading import version
 from adapters.feishu.signing import bot_sign
 from hub.sdk import (
@@ -37,6 +38,17 @@ RECEIVERS = {
 """Types of contact points, and what 飞书 calls them."""
 
 PATH = "/im/v1/messages"
+
+
+def takes(c: FeishuConfig, stream: str) -> bool:
+    """Whether the stream can be written to, as the connection is configured."""
+    needed = {
+        "records": c.bitable_table,
+        "instances": c.approval_open_id and c.approval_codes,
+        "messages": c.app_secret.get_secret_value(),
+        "group_messages": c.bot_hook.get_secret_value(),
+    }
+    return bool(needed.get(stream))
 
 
 def send(account: Account, change: Change) -> Receipt:

@@ -228,6 +228,13 @@ class Adapter(Generic[ConfigT]):
         """
         raise UnsupportedError(f"{type(self).__name__} cannot be written to")
 
+    def takes(self, stream: Stream) -> bool:
+        """Whether ``push`` has what it needs for this stream, as the connection is configured.
+
+        What it does not take is not offered to people.
+        """
+        return stream.writable
+
     def listen(self, emit: Emit) -> None:
         """Receive until the line ends, then return; the hub calls again, after a rest if need be.
 

@@ -13,6 +13,7 @@ import pytest
 import requests
 import responses
 
+from hub.pipeline import acts
 from hub.registry import Hub
 from hub.sdk import Item, auth
 from hub.store import outbox
@@ -205,6 +206,15 @@ def test_an_approval_is_fetched_when_it_changes(hub: Hub, company: Company) -> N
     drain(hub)
     document = json.loads(scalar(hub, "SELECT document FROM record WHERE kind = 'Ticket'"))
     assert (document["subject"], document["status"]) == ("李四提交的报修", "closed")
+
+
+def test_people_are_offered_what_is_configured(hub: Hub) -> None:
+    def offered(connection: str) -> set[str]:
+        found = acts.outlets(hub.registry.all().values())
+        return {one.stream for one in found if one.connection == connection}
+
+    assert {"todos", "notices", "robot_messages"} == offered("ding")  # no originator, no robot
+    assert offered("receiving") == set()
 
 
 def hasten(hub: Hub, connection: str = "ding") -> None:
