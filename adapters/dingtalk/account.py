@@ -70,7 +70,9 @@ def refused(status: int, body: Any) -> None:
         raise AuthError(f"钉钉 does not take the token: {status} {code}".rstrip())
     if code and status < 500 and status != 409:
         hint = str(body.get("message", ""))[:300]
-        raise RejectedError(f"钉钉 answered {status} {code}", hint=hint, code=code)
+        error = RejectedError(f"钉钉 answered {status} {code}", hint=hint)
+        error.code = code
+        raise error
 
 
 def is_gone(exc: RejectedError) -> bool:
