@@ -18,12 +18,13 @@ from hub.errors import (
     UnknownOutcomeError,
     UnsupportedError,
 )
-from hub.instants import instant, written, zone_of
+from hub.instants import as_version, instant, written, zone_of
 from hub.sdk.adapter import Adapter, ConnectionConfig, SitePath, capabilities, config_class
 from hub.sdk.answers import Answers, at
 from hub.sdk.desk import Desk, Query, Shown, View
 from hub.sdk.egress import connect_address
 from hub.sdk.http import Http, Outgoing
+from hub.sdk.markup import Link, links
 from hub.sdk.names import parted
 from hub.sdk.pace import urgent
 from hub.sdk.panel import Asked, Panel
@@ -72,6 +73,7 @@ __all__ = [
     "HookRequest",
     "Http",
     "Item",
+    "Link",
     "News",
     "Outgoing",
     "PacedError",
@@ -98,11 +100,13 @@ __all__ = [
     "View",
     "WebhookReceiver",
     "Window",
+    "as_version",
     "at",
     "capabilities",
     "config_class",
     "connect_address",
     "instant",
+    "links",
     "parted",
     "scan",
     "tally_digest",

@@ -26,6 +26,7 @@ from hub import errors
 from hub.sdk.adapter import Adapter
 from hub.sdk.answers import Answers
 from hub.sdk.auth import MemoryTokens, Tokens
+from hub.sdk.http import Http
 from hub.sdk.testing import NOW, Contract, clock, ids_of, raw_rows, stub
 from hub.sdk.types import Change, Page
 
@@ -120,6 +121,8 @@ class PullTroubles(Contract):
         with clock(fixture.get("at")):
             with troubled(exchanges, None, 0) as asked:
                 list(self._adapter(fixture).pull(stream, None))
+            if not asked:
+                return  # nothing is asked, so nothing can break off
             pages: list[Page] = []
             with (
                 troubled(exchanges, trouble, len(asked) - 1),
@@ -137,10 +140,11 @@ class PullTroubles(Contract):
         fixture = pull_exchanges_fixture
         stream, exchanges = self.vendor.streams[fixture["pull"]], fixture["exchanges"]
         adapter = self._adapter(fixture)
-        if adapter.http.tokens is None:
-            return  # what cannot end needs no renewal
         with clock(fixture.get("at")):
-            with troubled(exchanges, None, 0):
+            with troubled(exchanges, None, 0) as asked:
+                list(adapter.pull(stream, None))
+                if not asked or adapter.http.tokens is None:
+                    return  # what cannot end needs no renewal
                 self._age(adapter)
             with troubled(exchanges, None, 0) as asked:
                 list(adapter.pull(stream, None))
@@ -172,6 +176,8 @@ class PushTroubles(Contract):
             return  # it does not get so far
         exchanges = fixture["exchanges"]
         writes = [n for n, e in enumerate(exchanges) if e["method"] != "GET" and not e.get("reads")]
+        if not writes:
+            return  # it found that nothing is to be done
         adapter = self.vendor.adapter(fixture.get("config"))
         stream, change = self.vendor.streams[fixture["push"]], Change(**fixture["change"])
         with (
@@ -188,7 +194,8 @@ class AnswerTroubles(Contract):
 
     def test_a_refusal_inside_an_answer(self) -> None:
         """Each code that the adapter's table knows, in an answer of status 200 to ``check``."""
-        answers = self.vendor.adapter().http.answers
+        client = self._client()
+        answers = client.answers if client else None
         if not isinstance(answers, Answers) or not answers.code.replace(".", "").isidentifier():
             return
         for codes, error in (
@@ -201,16 +208,26 @@ class AnswerTroubles(Contract):
                     self.vendor.adapter().check()
                 self.shows_no_secret(caught.value)
 
+    def _client(self) -> Http | None:
+        """The adapter's client; none where even making it asks the vendor."""
+        try:
+            with clock(None), responses.RequestsMock():
+                return self.vendor.adapter().http
+        except errors.RemoteError:
+            return None
+
     def test_a_clock_that_is_wrong(self) -> None:
         """Who signs with a time learns the vendor's from a refusal, and tries once more."""
-        if not self.vendor.adapter().http.signs:
+        client = self._client()
+        if client is None or not client.signs:
             return
         theirs = {"Date": format_datetime(NOW + timedelta(hours=3), usegmt=True)}
         with clock(None), _always(status=401, headers=theirs) as mock:
             with pytest.raises(errors.AuthError):
                 self.vendor.adapter().check()
-            first, second = ((c.request.url, dict(c.request.headers)) for c in mock.calls)
-        assert first != second, "the second one was signed by the same clock"
+            signed = [(c.request.url, c.request.body, dict(c.request.headers)) for c in mock.calls]
+        first, last = signed[0], signed[-1]  # only one where a token is had first, unsigned
+        assert len(signed) == 1 or first != last, "the second one was signed by the same clock"
 
 
 def _gather(pages: list[Page], came: Iterator[Page]) -> None:
