@@ -2,7 +2,9 @@
 
 A page in a frame belongs to the hub's own site and still gets no cookie of it. Whoever looks signs
 in in a window of the hub, which hands the page a token (``desk_sessions``) and closes. With the
-token it asks for cards; each is a card token's, framed by this page in the pages of the desk.
+token it asks for cards; each is a card token's, framed by this page in the pages of the desk. For
+the next page the token is kept in a cookie of its own for this desk's site (``Partitioned``), which
+fills in a token and opens nothing by itself: no other site's request can be made with it.
 """
 
 from __future__ import annotations
@@ -43,6 +45,7 @@ log = logging.getLogger(__name__)
 
 blueprint = Blueprint("desk_pages", __name__, url_prefix="/desks/<connection>")
 
+COOKIE = "conduit-desk"
 ASKS = "desk-asks.js"
 """What runs on the page of a desk without a script of its own."""
 
@@ -67,7 +70,8 @@ def page(connection: str) -> Response | str | tuple[str, int]:
     live, panel = _desk(connection)
     if panel.framed:
         g.frame_ancestors = " ".join(live.own.frame_origins) or "'none'"
-        return _page(live, panel)
+        kept = _current(live, request.cookies.get(COOKIE, ""))
+        return _page(live, panel, _signed(kept) if kept else "")
     held = _held(live)
     try:
         if held is None:
@@ -78,7 +82,7 @@ def page(connection: str) -> Response | str | tuple[str, int]:
     except HubError as exc:
         log.warning("a page of a desk could not be made", extra={"fault": str(exc)})
         return _failed(exc), 502
-    return _page(live, panel, desk_sessions.sign(hub().keys, held), told)
+    return _page(live, panel, _signed(held), told)
 
 
 @blueprint.get("/desk.js")
@@ -99,7 +103,7 @@ def sign_in(connection: str) -> str:
         abort(403, "A program has no use for this.")
     with hub().database.write() as conn:
         audit.note(conn, account.name, "desk sign-in", f"connection:{connection}")
-    token = desk_sessions.sign(hub().keys, desk_sessions.of_account(connection, account))
+    token = _signed(desk_sessions.of_account(connection, account))
     return render_template("desk_signed_in.html", token=token)
 
 
@@ -122,7 +126,7 @@ def member(connection: str) -> Response | tuple[str, int]:
     begun = _begun(live, found) if found else None
     if begun is None:
         return _failed(ConfigError(_("You are not one of those this page is for."))), 403
-    session["desks"] = {connection: desk_sessions.sign(hub().keys, begun)}
+    session["desks"] = {connection: _signed(begun)}
     return redirect(url_for("desk_pages.page", connection=connection))
 
 
@@ -134,13 +138,26 @@ def card(connection: str) -> Response:
     asked, who = content(Question), cast("Onlooker", g.onlooker)
     with hub().database.write() as conn:
         found = _found(conn, live, panel, asked, who)
-        told = {"card": "", "customers": [], "session": _renewed(who)}
+        told = {"card": "", "customers": [], "session": _signed(who.session)}
         if len(found) == 1:
             audit.note(conn, who.name, "card link", f"customer:{found[0]}")
             told["card"] = _card(live, who, found[0])
         elif found:
             told["customers"] = _offered(conn, found)
-    return as_json(told, plain=True)
+    answer = as_json(told, plain=True)
+    if panel.framed:
+        _keep(answer, live, str(told["session"]))
+    return answer
+
+
+@blueprint.post("/sign-out")
+@requires(*READERS, desk=True)
+def sign_out(connection: str) -> Response:
+    """Forget what was kept for the next page of this desk."""
+    live, _panel = _desk(connection)
+    answer = as_json({})
+    _keep(answer, live, "")
+    return answer
 
 
 def install(app: Flask) -> None:
@@ -187,12 +204,30 @@ def _held(live: Live) -> DeskSession | None:
     account = auth.account()
     if account:
         return desk_sessions.of_account(live.name, account)
-    token = session.get("desks", {}).get(live.name, "")
-    held = desk_sessions.genuine(hub().keys, token, live.name)
+    return _current(live, session.get("desks", {}).get(live.name, ""))
+
+
+def _current(live: Live, token: str) -> DeskSession | None:
+    """The session behind a token that is ours, while its person may still look."""
+    held = desk_sessions.genuine(hub().keys, token, live.name) if token else None
     if held is None:
         return None
     with hub().database.glance() as conn:
         return held if desk_sessions.onlooker(conn, live, held) else None
+
+
+def _keep(answer: Response, live: Live, token: str) -> None:
+    """A cookie for frames: none but this desk's site gets it, and only over TLS."""
+    answer.set_cookie(
+        COOKIE,
+        token,
+        max_age=desk_sessions.LASTS_S if token else 0,
+        path=url_for("desk_pages.page", connection=live.name),
+        secure=True,
+        httponly=True,
+        samesite="None",
+        partitioned=True,
+    )
 
 
 def _way_in(live: Live, panel: Panel) -> Response:
@@ -219,8 +254,8 @@ def _begun(live: Live, found: str) -> DeskSession | None:
     return begun
 
 
-def _renewed(who: Onlooker) -> str:
-    return desk_sessions.sign(hub().keys, who.session)
+def _signed(held: DeskSession) -> str:
+    return desk_sessions.sign(hub().keys, held)
 
 
 def _card(live: Live, who: Onlooker, customer_id: str) -> str:

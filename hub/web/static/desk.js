@@ -13,9 +13,8 @@
   const LONGEST = 320;
   const RENEWED_MS = 10 * 60 * 1000; // a card's address is good for fifteen minutes
   const AGAIN_MS = 10 * 1000;
-  const KEPT = `session ${location.pathname}`;
 
-  let session = main.dataset.token || kept(); // for this tab alone: a desk opens the page anew with each conversation
+  let session = main.dataset.token; // a cookie keeps it for the next page, where frames may have one
   let heard = null; // what the desk said last
   let asked = null; // whom we ask for: that, or one of those it fits
   let renewed = 0;
@@ -58,24 +57,10 @@
     },
   };
 
-  function kept() {
-    try {
-      return sessionStorage.getItem(KEPT) ?? "";
-    } catch {
-      return ""; // a browser that keeps nothing for frames: until this page is left
-    }
-  }
-
   function keep(token) {
     session = token;
     wayIn.hidden = Boolean(token);
     wayOut.hidden = !token || !framed;
-    try {
-      if (token) sessionStorage.setItem(KEPT, token);
-      else sessionStorage.removeItem(KEPT);
-    } catch {
-      // see above
-    }
   }
 
   function say(name) {
@@ -99,29 +84,27 @@
     clearTimeout(again);
     const mine = ++turn; // an answer to an earlier question comes too late
     if (!session) return stranger("stranger");
+    const names = Object.keys(asked ?? {}).length > 0;
     if (!quietly) {
       clear();
-      if (!asked) return say("waiting");
-      if (!Object.keys(asked).length) return say("nameless");
-      say("asking");
+      say(names ? "asking" : asked ? "nameless" : "waiting");
     }
-    const answer = await post(asked ?? {});
+    const answer = await post(main.dataset.ask, asked ?? {});
     if (mine !== turn) return;
     if (answer === null) return later(quietly);
     if (answer === "") return stranger("over");
     renewed = Date.now();
     keep(answer.session);
     if (answer.card) place(answer.card, quietly);
-    else if (!quietly) offer(answer.customers);
+    else if (names && !quietly) offer(answer.customers);
   }
 
   // The answer; "" when the session is over, null when there is none now.
-  async function post(question) {
-    const answer = await fetch(main.dataset.ask, {
+  async function post(address, body) {
+    const answer = await fetch(address, {
       method: "POST",
       headers: { Authorization: `Bearer ${session}`, "Content-Type": "application/json" },
-      body: JSON.stringify(question),
-      credentials: "omit",
+      body: JSON.stringify(body),
       redirect: "manual",
     }).catch(() => null);
     if (answer?.type === "opaqueredirect" || answer?.status === 403) return "";
@@ -173,6 +156,7 @@
 
   wayOut.addEventListener("click", () => {
     turn += 1;
+    post(main.dataset.signOut, {});
     stranger("stranger");
     wayIn.focus();
   });
