@@ -5,21 +5,24 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from flask import Flask, request
+from flask import Flask, request, send_from_directory
 from playwright.sync_api import Browser, Frame, Page, expect
 from sqlalchemy import select
 
+from hub.registry import ROOT
 from hub.store import schema
 from tests.e2e.conftest import OUT, PASSWORD, Site, opened, running
 from tests.served import served
 from tests.unit.web.world import VAULT
 
+ASSETS = ROOT / "desks" / "zendesk" / "assets"
 CHATWOOT = """<!doctype html><meta charset="utf-8"><title>Chatwoot</title>
 <style>body {{ margin: 0 }} iframe {{ width: 100%; height: 820px; border: 0 }}</style>
 <iframe id="app" src="{url}"></iframe>
@@ -285,6 +288,78 @@ def test_another_sites_window_gets_no_session(browser: Browser, desk: Desk) -> N
         window.keyboard.press("Enter")
     assert not [told for told in page.evaluate("heard") if "session" in str(told)]
     page.context.close()
+
+
+ZENDESK = """<!doctype html><meta charset="utf-8"><title>Zendesk</title>
+<style>body {{ margin: 0 }} iframe {{ width: 100%; height: 720px; border: 0 }}</style>
+<iframe id="app" src="{app}/iframe.html?origin={origin}&app_guid=1" sandbox="allow-forms
+ allow-popups
+ allow-popups-to-escape-sandbox allow-same-origin allow-scripts allow-downloads"></iframe>"""
+
+ZAF = """window.ZAFClient = { init: () => {
+  const heeds = {};
+  window.ticket = { id: 20978392, email: "Li.Na@hongda.example", identities: [] };
+  window.turnTo = (person) => { window.ticket = person; heeds["ticket.requester.id.changed"]?.(); };
+  return {
+    metadata: async () => ({ settings: SETTINGS }),
+    context: async () => ({ location: "ticket_sidebar" }),
+    get: async (path) => ({ [path]: path === "currentUser" ? { locale: "zh-cn" } : window.ticket }),
+    invoke: async () => {},
+    on: (event, heed) => { heeds[event] = heed; },
+  };
+} };"""
+"""What the app uses of Zendesk's script, which talks to Zendesk alone."""
+
+
+@contextmanager
+def zendesk(browser: Browser, site: Site, connection: str) -> Iterator[tuple[Page, str, str]]:
+    """A page of Zendesk with the app in it; the addresses of both."""
+    support, apps = Flask("support"), Flask("apps", static_folder=None)
+    apps.add_url_rule("/<path:name>", view_func=lambda name: send_from_directory(ASSETS, name))
+    with served(support, "localhost") as its, served(apps, "localhost") as app:
+        view = lambda: ZENDESK.format(app=app, origin=its)  # noqa: E731
+        support.add_url_rule("/", view_func=view)
+        page = opened(browser, width=360)
+        settings = json.dumps({"hub_url": f"{site.url}/", "connection": connection})
+        page.route(
+            "https://static.zdassets.com/zendesk_app_framework_sdk/2.0/zaf_sdk.min.js",
+            lambda route: route.fulfill(
+                body=ZAF.replace("SETTINGS", settings), content_type="text/javascript"
+            ),
+        )
+        yield page, its, app
+        page.context.close()
+
+
+def test_the_app_in_zendesk_shows_the_requester_of_the_ticket(browser: Browser, desk: Desk) -> None:
+    with zendesk(browser, desk.site, "zendesk") as (page, its, app):
+        connect(desk.site, "zendesk", "zendesk", frame_origins=[its, app])
+        page.goto(its)
+        frame = frame_of(page)
+        sign_in(page, frame)
+        expect(shown(frame)).to_have_text("李娜")
+        page.screenshot(path=OUT / "desk-zendesk.png")
+        mine = frame_of(page, "/iframe.html")
+        assert mine.locator("#silent").is_hidden()
+        mine.evaluate(
+            "turnTo({id: 1, identities: [{type: 'phone_number', value: '021-5550 0100'}]})"
+        )
+        expect(frame.locator("[data-choices] button")).to_have_count(3)
+        mine.evaluate("turnTo(null)")
+        expect(frame.locator("[data-said]")).to_have_text("这个会话没有说明对方是谁。")
+
+
+def test_the_app_in_zendesk_says_what_is_missing_for_it_to_be_framed(
+    browser: Browser, desk: Desk
+) -> None:
+    with zendesk(browser, desk.site, "nothing") as (page, its, app):
+        connect(desk.site, "nothing", "zendesk", frame_origins=["https://acme.zendesk.com"])
+        page.clock.install()
+        page.goto(its)
+        mine = frame_of(page, "/iframe.html")
+        mine.wait_for_function("document.querySelector('#hub').src")
+        page.clock.fast_forward(11_000)
+        expect(mine.locator("#line")).to_have_text(f'frame_origins = ["{its}", "{app}"]')
 
 
 def faults(page: Page) -> list[str]:
