@@ -11,11 +11,13 @@ from typing import Any
 
 import orjson
 import pytest
+import responses
 from axe_playwright_python.sync_playwright import Axe
 from flask import Flask, request, send_from_directory
 from playwright.sync_api import Browser, Frame, Page, expect
 from sqlalchemy import select
 
+from adapters.wecom.signing import jsapi_signature
 from hub.registry import ROOT
 from hub.store import schema
 from tests.e2e.conftest import OUT, PASSWORD, Site, opened, running
@@ -360,6 +362,51 @@ def test_the_app_in_zendesk_says_what_is_missing_for_it_to_be_framed(
         mine.wait_for_function("document.querySelector('#hub').src")
         page.clock.fast_forward(11_000)
         expect(mine.locator("#line")).to_have_text(f'frame_origins = ["{its}", "{app}"]')
+
+
+WX = """window.wx = {
+  asked: [],
+  ready: (heed) => { wx.heed = heed; },
+  error: () => {},
+  config: (told) => { wx.asked.push(["config", told]); setTimeout(() => wx.heed(), 0); },
+  agentConfig: (told) => { wx.asked.push(["agentConfig", told]); told.success({}); },
+  invoke: (name, _, heed) => heed({ err_msg: `${name}:ok`, userId: "wmEXAMPLE0001" }),
+};"""
+"""What the page uses of WeCom's scripts, which work inside its clients alone."""
+
+
+def test_the_sidebar_of_wecom_shows_the_customer_of_the_chat(browser: Browser, desk: Desk) -> None:
+    app = {"receive_ids": ["ww1234567890abcdef"], "secret": "s", "agent_id": 1000002}
+    connect(desk.site, "wecom", "wecom", **app)
+    with desk.site.app.extensions["hub"].database.write() as conn:
+        person = {"ref": "erp/parties/1042", "type": "external_userid", "level": "proven"}
+        conn.execute(schema.identifier.insert().values(value="wmEXAMPLE0001", **person))
+    page = opened(browser, width=360)
+    for address, body in (
+        ("https://res.wx.qq.com/open/js/jweixin-1.2.0.js", WX),
+        ("https://open.work.weixin.qq.com/wwopen/js/jwxwork-1.0.0.js", ""),
+    ):
+        told = {"body": body, "content_type": "text/javascript"}
+        page.route(address, lambda route, _, told=told: route.fulfill(**told))
+    vendor = re.compile(r"https://qyapi\.weixin\.qq\.com/.*")
+    with responses.RequestsMock(assert_all_requests_are_fired=False) as net:
+        known = {"errcode": 0, "access_token": "t", "ticket": "x", "expires_in": 7200}
+        net.get(vendor, json=known)
+        page.goto(f"{desk.site.url}/desks/wecom")
+        page.fill("[name=name]", "mei")  # by itself: the hub's own sign-in comes first
+        page.fill("[name=password]", PASSWORD)
+        page.keyboard.press("Enter")
+        expect(page.frame_locator("[data-card]").locator("h1")).to_have_text("李娜")
+    page.screenshot(path=OUT / "desk-wecom.png")
+    assert page.complaints == []  # type: ignore[attr-defined]
+    asked = page.evaluate("wx.asked")
+    assert [name for name, _ in asked] == ["config", "agentConfig"]
+    agent = asked[1][1]
+    url = "http://127.0.0.1:8360/desks/wecom"  # the hub's public address
+    signed = jsapi_signature("x", agent["nonceStr"], str(agent["timestamp"]), url)
+    assert agent["signature"] == signed
+    assert agent["agentid"] == 1000002
+    page.context.close()
 
 
 def faults(page: Page) -> list[str]:

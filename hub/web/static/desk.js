@@ -50,10 +50,11 @@
       ask();
     },
 
-    // What it cannot tell, in our words or in its own.
-    fail(text) {
+    // Why it cannot tell: one of our words, and what the desk says to it.
+    fail(name, detail = "") {
+      turn += 1;
       clear();
-      said.textContent = text;
+      said.textContent = [said.dataset[name], detail].filter(Boolean).join(" ");
     },
   };
 

@@ -9,13 +9,16 @@ from urllib.parse import parse_qs, urlsplit
 
 import orjson
 import pytest
+import responses
 from flask.testing import FlaskClient
 from sqlalchemy import select, update
+from werkzeug.test import TestResponse
 
-from hub.store import accounts, schema
+from hub.store import accounts, card_tokens, schema
+from hub.store.card_tokens import CardToken
 from hub.store.db import Database
 from tests.unit.web.conftest import HERE, PASSWORD, app_on
-from tests.unit.web.world import HONGDA, LI_NA, OLD_LI_NA
+from tests.unit.web.world import HONGDA, LI_NA, OLD_LI_NA, VAULT
 
 DESK = "https://desk.example"
 
@@ -190,3 +193,121 @@ def test_the_window_is_the_only_answer_that_holds_a_session(desk: Database) -> N
     answer = browser.get("/desks/desk/sign-in")
     assert answer.headers["Content-Security-Policy"].endswith("frame-ancestors 'self'")
     assert 'data-token=""' in browser.get("/desks/desk").text
+
+
+WECOM = "https://qyapi.weixin.qq.com/cgi-bin"
+HER_ID = "wmEXAMPLE0001"
+
+
+@pytest.fixture
+def wecom(desk: Database) -> Database:
+    """A sidebar in 企业微信; 张三 knows 李娜 there, 李四 does not, and 王五 has Mei's account."""
+    config = {
+        "receive_ids": ["ww1234567890abcdef"], "secret": "s", "agent_id": 1000002,
+        "desk_sign_in": "desk", "desk_role": "agent", "desk_people": {"wangwu": "mei"},
+    }  # fmt: skip
+    with desk.write() as conn:
+        row = dict(conn.execute(select(schema.connection).limit(1)).mappings().one())
+        secrets = VAULT.encrypt(b"{}", context="connection:wecom")
+        mine = {"name": "wecom", "adapter": "wecom", "secrets": secrets, "managed_by": "file"}
+        values = {**row, **mine, "config": orjson.dumps(config).decode()}
+        conn.execute(schema.connection.insert().values(values))
+        ref = f"wecom/contacts/zhangsan/{HER_ID}"
+        conn.execute(schema.link.insert().values(ref=ref, customer_id=LI_NA))
+        person = {"ref": ref, "type": "external_userid", "value": HER_ID, "level": "proven"}
+        conn.execute(schema.identifier.insert().values(person))
+    return desk
+
+
+def entered(browser: FlaskClient, member: str, state: str = "") -> TestResponse:
+    """Come back from WeCom's sign-in as a member."""
+    asked_for = parse_qs(urlsplit(browser.get("/desks/wecom").location).query)
+    assert asked_for["redirect_uri"] == ["http://127.0.0.1:8360/desks/wecom/member"]
+    with responses.RequestsMock(assert_all_requests_are_fired=False) as net:
+        net.get(f"{WECOM}/gettoken", json={"errcode": 0, "access_token": "t", "expires_in": 7200})
+        net.get(f"{WECOM}/auth/getuserinfo", json={"errcode": 0, "userid": member})
+        state = state or asked_for["state"][0]
+        return browser.get(f"/desks/wecom/member?code=c&state={state}")
+
+
+def sidebar(browser: FlaskClient) -> tuple[str, str]:
+    """The session the page is given, and its policy."""
+    with responses.RequestsMock(assert_all_requests_are_fired=False) as net:
+        ticket = {"errcode": 0, "ticket": "x", "expires_in": 7200}
+        net.get(f"{WECOM}/gettoken", json={"errcode": 0, "access_token": "t", "expires_in": 7200})
+        net.get(f"{WECOM}/get_jsapi_ticket", json=ticket)
+        net.get(f"{WECOM}/ticket/get", json=ticket)
+        answer = browser.get("/desks/wecom")
+    assert answer.status_code == 200, answer.text
+    token = re.search(r'data-token="([^"]+)"', answer.text)[1]  # type: ignore[index]
+    return token, answer.headers["Content-Security-Policy"]
+
+
+def opens(database: Database, card: str) -> CardToken:
+    """What the address of a card opens."""
+    token = parse_qs(urlsplit(card).query)["t"][0]
+    found = card_tokens.genuine(app_on(database).extensions["hub"].keys, token)
+    assert found is not None
+    return found
+
+
+def test_a_member_sees_the_customers_they_know_as_the_desk_says_and_does_nothing(
+    wecom: Database,
+) -> None:
+    browser = app_on(wecom).test_client()
+    answer = entered(browser, "zhangsan")
+    assert (answer.status_code, answer.location) == (302, "/desks/wecom")
+    session, policy = sidebar(browser)
+    assert (
+        "script-src 'self' https://res.wx.qq.com/open/js/jweixin-1.2.0.js "
+        "https://open.work.weixin.qq.com/wwopen/js/jwxwork-1.0.0.js; " in policy
+    )
+    told = asked(wecom, session, "wecom", identifier=f"external_userid:{HER_ID}")[1]
+    card = app_on(wecom).test_client().get(told["card"])
+    assert "李娜" in card.text
+    assert opens(wecom, told["card"]).actor == ""
+    for other in ({"phone": "139 0000 1234"}, {"customer": LI_NA}, {"record": "contacts/x/y"}):
+        told = asked(wecom, session, "wecom", **other)[1]
+        assert (told["card"], told["customers"]) == ("", [])
+    other_browser = app_on(wecom).test_client()
+    entered(other_browser, "lisi")
+    session = sidebar(other_browser)[0]
+    told = asked(wecom, session, "wecom", identifier=f"external_userid:{HER_ID}")[1]
+    assert told["card"] == ""
+
+
+def test_a_member_with_an_account_here_is_that_account(wecom: Database) -> None:
+    browser = app_on(wecom).test_client()
+    entered(browser, "wangwu")
+    session = sidebar(browser)[0]
+    told = asked(wecom, session, "wecom", identifier=f"external_userid:{HER_ID}")[1]
+    assert "李娜" in app_on(wecom).test_client().get(told["card"]).text
+    assert opens(wecom, told["card"]).actor == "mei"
+    assert browser.get("/").status_code == 302  # it opens the sidebar, and no more
+    with wecom.write() as conn:
+        accounts.set_active(conn, "mei", active=False)
+    assert asked(wecom, session, "wecom", customer=LI_NA)[0] == 302
+    assert entered(app_on(wecom).test_client(), "wangwu").status_code == 403
+
+
+def test_nobody_comes_in_by_a_code_that_was_not_asked_for_here(wecom: Database) -> None:
+    browser = app_on(wecom).test_client()
+    assert entered(browser, "zhangsan", state="other").status_code == 400
+    assert entered(browser, "").status_code == 403  # not one of the corp's members
+    assert browser.get("/desks/wecom").status_code == 302
+    assert browser.get("/desks/desk/member?code=c&state=").status_code == 404
+
+
+def test_who_signed_in_here_needs_no_code_and_a_vendor_that_is_away_is_told_of(
+    wecom: Database,
+) -> None:
+    browser = app_on(wecom).test_client()
+    browser.post("/sign-in", data={"name": "mei", "password": PASSWORD}, headers=HERE)
+    with responses.RequestsMock() as net:
+        net.get(f"{WECOM}/gettoken", json={"errcode": 60020, "errmsg": "not allow"})
+        answer = browser.get("/desks/wecom?lang=en")
+    assert answer.status_code == 502
+    assert "This page cannot be shown now" in answer.text
+    assert "企业可信IP" in answer.text
+    session = sidebar(browser)[0]
+    assert asked(wecom, session, "wecom", phone="139 0000 1234")[1]["card"]
