@@ -21,7 +21,7 @@ from hub.errors import (
 from hub.instants import as_version, instant, written, zone_of
 from hub.sdk.adapter import Adapter, ConnectionConfig, SitePath, capabilities, config_class
 from hub.sdk.answers import Answers, at
-from hub.sdk.desk import Desk, Query, Shown, View
+from hub.sdk.desk import Desk, Query, Shown, View, as_card, asked_for
 from hub.sdk.egress import connect_address
 from hub.sdk.http import Http, Outgoing
 from hub.sdk.markup import Link, links
@@ -100,7 +100,9 @@ __all__ = [
     "View",
     "WebhookReceiver",
     "Window",
+    "as_card",
     "as_version",
+    "asked_for",
     "at",
     "capabilities",
     "config_class",
