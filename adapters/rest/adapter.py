@@ -16,7 +16,7 @@ from typing import Any
 from adapters.rest.access import RefusedError, client
 from adapters.rest.caller import Caller, scope_of
 from adapters.rest.config import Made, RestConfig
-from adapters.rest.reading import is_flagged, rows_at
+from adapters.rest.reading import is_flagged, row_at, rows_at
 from adapters.rest.rows import fields, id_of, sightings, sought, tells_version, version_of
 from adapters.rest.system import Read, Request
 from adapters.rest.writing import looks_up, push
@@ -33,7 +33,6 @@ from hub.sdk import (
     RejectedError,
     Stream,
     Survey,
-    at,
     scan,
 )
 
@@ -93,12 +92,12 @@ class RestAdapter(Adapter[RestConfig]):
         if (one := made.part.one) is None:
             raise RejectedError(f"records of {ref.stream} cannot be read one by one")
         try:
-            found = at(one.row, self.caller.ask(one, self.caller.scope(made).having(id=ref.id)))
+            body = self.caller.ask(one, self.caller.scope(made).having(id=ref.id))
         except RefusedError as exc:
             if exc.said in one.gone:
                 return None
             raise
-        row: Raw | None = next(iter(found), None) if isinstance(found, list) else found
+        row: Raw | None = row_at(one.row, body)
         return None if row is None or is_flagged(made.part.deleted.flag, row) else row
 
     def find(self, stream: Stream, values: Raw) -> list[Raw]:

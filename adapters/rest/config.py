@@ -12,10 +12,13 @@ from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr, model_valid
 
 from adapters.rest.faults import did_you_mean
 from adapters.rest.load import SYSTEMS, load, shipped
-from adapters.rest.system import Codec, Pattern, Streamed, System, Variable
+from adapters.rest.system import Codec, Pattern, Streamed, System, Variable, is_jmespath
 from hub.sdk import ConfigError, ConnectionConfig, Described, SitePath, Stream
 
 Value = str | int | bool
+
+OWN = ("of", "id", "changed", "mapping")
+"""What a stream made from a pattern may say, beside the pattern's values."""
 
 
 def _shipped(given: object) -> object:
@@ -54,9 +57,10 @@ class RestConfig(ConnectionConfig):
         description="What the file asks for under `[secrets]`",
         examples=[{"token": "rest-example-token-2718"}],
     )
-    streams: dict[str, dict[str, Value]] = Field(
+    streams: dict[str, dict[str, Any]] = Field(
         default={},
-        description="Streams made from patterns of the file: name = {of = pattern, … its values}",
+        description="Streams made from patterns of the file: name = {of = pattern, … its values}; "
+        "`id`, `changed` (when a row was changed) and `mapping` may be given as well",
     )
     only: tuple[str, ...] = Field(
         default=(), description="Streams of the file this connection uses; all, if not given"
@@ -125,8 +129,8 @@ class RestConfig(ConnectionConfig):
             if not self.only or name in self.only:
                 yield self._make(name, part, {})
         for name, given in self.streams.items():
-            pattern = self._system.patterns[str(given["of"])]
-            yield self._make(name, pattern, {k: v for k, v in given.items() if k != "of"})
+            pattern = _with_own(self._system.patterns[str(given["of"])], given)
+            yield self._make(name, pattern, {k: v for k, v in given.items() if k not in OWN})
 
     def _make(self, name: str, part: Streamed, values: Mapping[str, Value]) -> Made:
         zone = (part.cursor.zone if part.cursor else "") or self._system.system.zone
@@ -149,7 +153,7 @@ class RestConfig(ConnectionConfig):
         known = self._system.patterns
         for name, given in self.streams.items():
             of = str(given.get("of", ""))
-            rest = {key: value for key, value in given.items() if key != "of"}
+            rest = {key: value for key, value in given.items() if key not in OWN}
             if of not in known:
                 near = did_you_mean(of, known)
                 yield f'{self.file} has no pattern "{of}" for streams.{name}{near}'
@@ -158,6 +162,8 @@ class RestConfig(ConnectionConfig):
             else:
                 asks = f"the pattern {of} of {self.file} asks for"
                 yield from _value_faults(asks, known[of].values, rest, f"streams.{name}")
+                if "changed" in given and known[of].cursor is None:
+                    yield f"streams.{name}.changed: the pattern {of} does not ask what changed"
         for name in self.only:
             if name not in self._system.streams:
                 near = did_you_mean(name, self._system.streams)
@@ -172,6 +178,19 @@ def _value_faults(
             yield f"{asks} {where}.{name} ({spec.description}), which is missing"
     for name in given.keys() - known.keys():
         yield f"{where}.{name}: there is no such value{did_you_mean(name, known)}"
+
+
+def _with_own(pattern: Pattern, given: Mapping[str, Any]) -> Pattern:
+    """The pattern with what a connection says of one stream itself."""
+    own: dict[str, Any] = {}
+    if "id" in given:
+        own["id"] = is_jmespath(str(given["id"]))
+    if "mapping" in given:
+        own["mapping"] = given["mapping"]
+    if "changed" in given and pattern.cursor:
+        field = is_jmespath(str(given["changed"]))
+        own["cursor"] = pattern.cursor.model_copy(update={"field": field})
+    return pattern.model_copy(update=own)
 
 
 def _stream(made: Made) -> Stream:

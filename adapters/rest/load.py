@@ -67,12 +67,25 @@ def load(path: Path) -> System:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
         raise ConfigError(f"{file} is not TOML: {exc}", hint="Mend that line.") from exc
     try:
-        system = System.model_validate(told)
+        system = System.model_validate(_alike(told))
     except ValidationError as exc:
         raise _refusal(file, faults_of(exc)) from None
     if found := list(_faults(system)):
         raise _refusal(file, found)
     return system
+
+
+def _alike(told: dict[str, Any]) -> dict[str, Any]:
+    """The file, with what each stream has from the one it is like."""
+    kinds = [told.get(kind) for kind in ("patterns", "streams")]
+    tables = [kind for kind in kinds if isinstance(kind, dict)]
+    known = {name: one for kind in tables for name, one in kind.items() if isinstance(one, dict)}
+    for kind in tables:
+        for name, one in kind.items():
+            base = known.get(str(one.get("like", ""))) if isinstance(one, dict) else None
+            if base is not None and "like" not in base:
+                kind[name] = {**base, **one}
+    return told
 
 
 def shipped() -> list[str]:
@@ -92,6 +105,7 @@ def _faults(system: System) -> Iterator[Fault]:
     streams: dict[Place, Streamed] = {("streams", n): s for n, s in system.streams.items()}
     streams |= {("patterns", n): p for n, p in system.patterns.items()}
     for place, stream in streams.items():
+        yield from _of_likeness(place, stream, {str(name): s for (_, name), s in streams.items()})
         own = tuple(stream.values) if isinstance(stream, Pattern) else ()
         yield from _of_templates(place, stream, (*names, *own))
         yield from _of_stream(place, stream)
@@ -155,6 +169,14 @@ def _of_sign(sign: Sign, names: tuple[str, ...]) -> Iterator[Fault]:
         yield ("sign", "parts"), f"{sign.digest} proves nothing without a secret among them"
     if not (sign.headers or sign.query or sign.body):
         yield ("sign", "headers"), 'nothing shows the signature; such as {X-Sign = "{signature}"}'
+
+
+def _of_likeness(place: Place, stream: Streamed, known: dict[str, Streamed]) -> Iterator[Fault]:
+    other = known.get(stream.like)
+    if stream.like and (other is None or other is stream):
+        yield (*place, "like"), f'there is no "{stream.like}"{did_you_mean(stream.like, known)}'
+    elif other is not None and other.like:
+        yield (*place, "like"), f"{stream.like} is itself like another; name that one"
 
 
 def _of_templates(place: Place, stream: Streamed, names: tuple[str, ...]) -> Iterator[Fault]:

@@ -236,6 +236,25 @@ def rows_at(where: str, body: Any) -> list[Any]:
     )
 
 
+def row_at(where: str, body: Any) -> Any:
+    """One record of an answer; of a list the first. None only where the answer says so itself.
+
+    Raises:
+        RemoteError: there is nothing under that name; taken for "gone", it would delete everything.
+    """
+    found = at(where, body)
+    if isinstance(found, list):
+        return found[0] if found else None
+    parent, _, name = where.rpartition(".")
+    around = at(parent, body) if parent else body
+    if found is None and not (isinstance(around, Mapping) and name.strip('"') in around):
+        raise RemoteError(
+            f"the answer has no record at {where}",
+            hint="Correct `row` in the file of this system: compare it with an answer.",
+        )
+    return found
+
+
 def moment(value: Any, zone: tzinfo) -> datetime | None:
     """The instant a row tells; None when it tells none."""
     try:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
@@ -17,10 +18,16 @@ from hub.sdk import Answers, zone_of
 from hub.sdk.signing import Recipe
 
 
+_PLAIN = re.compile(r"[\w@-]+(\.[\w@-]+)*")
+"""A dotted name, perhaps in Chinese, which JMESPath wants in quotes."""
+
+
 def is_jmespath(path: str) -> str:
     try:
         jmespath.compile(path or "@")
     except (JMESPathError, ValueError) as exc:
+        if _PLAIN.fullmatch(path):
+            return ".".join(f'"{part}"' for part in path.split("."))
         raise ValueError(
             f"{path} is no path (JMESPath); put names with other characters in double quotes"
         ) from exc
@@ -323,6 +330,7 @@ class Streamed(Part):
     """One stream of records."""
 
     description: str = Field(default="", description="What its rows are")
+    like: str = Field(default="", description="A stream or pattern that says what is not said here")
     word: str = Field(
         default="", description="The vendor's word for it in webhooks; its name if not given"
     )

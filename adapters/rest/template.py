@@ -3,7 +3,7 @@
 A text that is exactly ``{name}`` keeps the type of its value; elsewhere it becomes text. What has
 no value is left out, with its key; a table with ``"{if}" = "name"`` is left out as a whole when
 that name has none. Names are dotted (``fields.phone``); a step before a colon makes something of a
-value (``{now:ms}``, ``{json:values}``).
+value (``{now:ms}``, ``{json:values}``). A name in a list that stands for a list gives its items.
 """
 
 from __future__ import annotations
@@ -64,8 +64,7 @@ def fill(template: Any, scope: Scope) -> Any:
     if isinstance(template, Mapping):
         return _table(template, scope)
     if isinstance(template, list | tuple):
-        found = (fill(item, scope) for item in template)
-        return [value for value in found if value is not ABSENT]
+        return [value for item in template for value in _items(item, scope)]
     return template
 
 
@@ -153,6 +152,14 @@ def _text(template: str, scope: Scope) -> Any:
         return values[0]
     parts = iter(values)
     return _NAME.sub(lambda _: shown(next(parts)), template)
+
+
+def _items(template: Any, scope: Scope) -> list[Any]:
+    """What an item of a list becomes: nothing, itself, or the items of the list it stands for."""
+    found = fill(template, scope)
+    if found is ABSENT:
+        return []
+    return found if isinstance(template, str) and isinstance(found, list) else [found]
 
 
 def _table(template: Mapping[str, Any], scope: Scope) -> Any:
