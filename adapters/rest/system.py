@@ -17,7 +17,6 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from hub.sdk import Answers, zone_of
 from hub.sdk.signing import Recipe
 
-
 _PLAIN = re.compile(r"[\w@-]+(\.[\w@-]+)*")
 """A dotted name, perhaps in Chinese, which JMESPath wants in quotes."""
 

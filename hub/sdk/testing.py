@@ -769,13 +769,14 @@ class WebhookContract(_Contract):
         for name in genuine.query:
             fewer = {k: v for k, v in genuine.query.items() if k != name}
             self._refuses(replace(genuine, query=fewer), given)
-        if others := self._other_secrets():
+        if others := self._other_secrets(given or {}):
             self._refuses(genuine, {**(given or {}), **others})
 
-    def _other_secrets(self) -> dict[str, Any]:
+    def _other_secrets(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Secrets of the same form that are not ours: one letter of each is another."""
         fields = self.vendor.manifest.config_class().model_fields.items()
-        secret = {n: _example(n, f) for n, f in fields if "SecretStr" in str(f.annotation)}
+        found = [(n, f) for n, f in fields if "SecretStr" in str(f.annotation)]
+        secret = {name: given.get(name, _example(name, field)) for name, field in found}
         return {name: _others(value) for name, value in secret.items()}
 
     def _refuses(self, request: HookRequest, given: Mapping[str, Any] | None = None) -> None:
