@@ -42,12 +42,12 @@ class RefusedError(RejectedError):
     """The vendor said no, by a status or by the code in its answer.
 
     Attributes:
-        said: the status or code.
+        said: the status, and the code in the body.
     """
 
-    def __init__(self, message: str, *, hint: str = "", said: str = "") -> None:
+    def __init__(self, message: str, *, hint: str = "", said: Collection[str] = ()) -> None:
         super().__init__(message, hint=hint)
-        self.said = said
+        self.said = frozenset(said)
 
 
 class Understanding:
@@ -65,7 +65,7 @@ class Understanding:
         except ConflictError:
             raise
         except RejectedError as exc:
-            raise RefusedError(str(exc), hint=exc.hint, said=self._code(body)) from None
+            raise RefusedError(str(exc), hint=exc.hint, said=[self._code(body)]) from None
 
     def refusal(self, status: int, body: Any) -> None:
         """Raises where the code of a refused request is listed, or the status says it all."""
@@ -75,10 +75,11 @@ class Understanding:
         if listed and self._code(body) in listed:
             self.body(body)
         if status < 500 and status not in HANDLED and status not in self._conflicts:
-            said = self._code(body) or str(status)
             words = shown(at(self._answers.words, body) or "") if self._answers else ""
             raise RefusedError(
-                f"the vendor answered {status}", hint=(words or shown(body))[:300], said=said
+                f"the vendor answered {status}",
+                hint=(words or shown(body))[:300],
+                said=[str(status), self._code(body)],
             )
 
     def _code(self, body: Any) -> str:

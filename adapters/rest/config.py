@@ -117,12 +117,21 @@ class RestConfig(ConnectionConfig):
 
     def described(self) -> list[Described]:
         return [
-            Described(_stream(made), _mapping(made), _without(made.part))
+            Described(_stream(made), _mapping(made), _without(made.part), self._place(made))
             for made in self._made.values()
         ]
 
     def pace_per_s(self) -> float | None:
         return self._system.limits.requests_per_s
+
+    def _place(self, made: Made) -> str:
+        """Where the mapping of a stream was written."""
+        given = self.streams.get(made.name)
+        if given is None:
+            return f"{self.file} [streams.{made.name}.mapping]"
+        if "mapping" in given:
+            return f"streams.{made.name}.mapping"
+        return f"{self.file} [patterns.{given['of']}.mapping]"
 
     def _streams(self) -> Iterator[Made]:
         for name, part in self._system.streams.items():

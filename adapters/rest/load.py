@@ -138,7 +138,7 @@ def _of_system(system: System, names: tuple[str, ...]) -> Iterator[Fault]:
     if system.sign:
         yield from _of_sign(system.sign, names)
         if isinstance(system.auth, BasicAuth):
-            yield ("sign",), "a signed request cannot show user and password as well"
+            yield ("auth", "kind"), "a signed request cannot show user and password as well"
 
 
 def _of_session(auth: SessionAuth, names: tuple[str, ...]) -> Iterator[Fault]:
@@ -250,7 +250,10 @@ def _of_webhook(system: System, streams: dict[Place, Streamed]) -> Iterator[Faul
     if hook is None:
         return
     if (hook.recipe is None) == (not hook.token):
-        yield ("webhook",), "give either a recipe or a token, so that nobody else is believed"
+        yield (
+            ("webhook", "recipe"),
+            "give either a recipe or a token, so that nobody else is believed",
+        )
     if hook.event_id and not hook.event_id.startswith("header:"):
         yield from _path(("webhook", "event_id"), hook.event_id)
     if hook.handshake:

@@ -402,7 +402,7 @@ def _faults(exc: ValidationError) -> str:
 def _described_mapping(one: Described, vendor: str, overlays: Path) -> dict[str, Spec]:
     """The mapping of a described stream by its name; none when nobody has written it yet."""
     overlay = overlays / f"{one.stream.name}.yaml"
-    text, name = one.mapping, f"{vendor}/{one.stream.name} as described"
+    text, name = one.mapping, one.place or f"{vendor}/{one.stream.name} as described"
     own = overlay.read_text("utf-8") if overlay.is_file() else None
     if not text and own is None:
         return {}
