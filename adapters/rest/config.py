@@ -235,5 +235,6 @@ def _with_nulls(value: Any) -> Any:
     if value == {}:
         return None
     if isinstance(value, Mapping):
-        return {key: _with_nulls(item) for key, item in value.items()}
+        tables = ("fields", "push", "values")  # these may be empty
+        return {k: v if v == {} and k in tables else _with_nulls(v) for k, v in value.items()}
     return [_with_nulls(item) for item in value] if isinstance(value, list) else value
