@@ -33,7 +33,8 @@ _NOT_GONE = frozenset({"0", "false", "no", "n"})
 """Text by which a vendor says no to "is it deleted?"; so do nothing, false and zero."""
 
 _CONTACT_TYPES = (
-    "phone", "email", "website", "fax", "tax_id", "unionid", "member_no", "username",
+    "phone", "email", "website", "fax", "tax_id", "unionid", "openid", "external_userid",
+    "member_no", "username",
 )  # fmt: skip
 """Contact points a party may be matched by, besides its fields."""
 

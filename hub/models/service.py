@@ -83,11 +83,17 @@ class Ticket(Record):
 
 
 class Attachment(Model):
-    """What was attached, without its bytes."""
+    """What was attached, without its bytes.
+
+    Attributes:
+        stored: its bytes are kept: at the same place of the list ``files`` of the raw row, as
+            base64 under ``content``.
+    """
 
     name: str
     content_type: str = ""
     size_bytes: int = Field(default=0, ge=0)
+    stored: bool = False
 
 
 class Message(Record):

@@ -31,6 +31,7 @@ from hub.errors import (
     RetryableError,
     StoreError,
     UnknownOutcomeError,
+    UnsupportedError,
 )
 from hub.mapping import fields_of, shared, to_canonical, to_vendor
 from hub.models import PARTY_KINDS, Level, Ref
@@ -456,7 +457,10 @@ def _is_gone(hub: Hub, lane: Lane, live: Live, item: Delivery, external_id: str)
     """Whether a write was refused because its record was deleted; then that is taken in."""
     if not live.can("fetch", item.stream):
         return False
-    row = live.adapter.fetch(RecordRef(item.stream, external_id))
+    try:
+        row = live.adapter.fetch(RecordRef(item.stream, external_id))
+    except UnsupportedError:  # not of this stream
+        return False
     if row is None:
         _take_in(hub, lane, live, item, external_id, row)
     return row is None

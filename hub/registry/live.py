@@ -249,6 +249,16 @@ class Live:
         """Country of phone numbers written without a country code."""
         return self.config.region
 
+    @property
+    def pulled(self) -> list[str]:
+        """The streams that are pulled.
+
+        Raises:
+            ConfigError: its configuration is wrong.
+        """
+        found = [stream for stream in self.streams.values() if stream.name in self.mappings]
+        return [stream.name for stream in found if self.adapter.reads(stream)]
+
     def every_s(self, stream: str) -> float:
         """How often a stream is pulled, in seconds."""
         return self.own.every_s or self.streams[stream].every_s

@@ -10,6 +10,7 @@ from hub.errors import (
     ConfigError,
     ConflictError,
     CursorExpiredError,
+    PacedError,
     RejectedError,
     RemoteError,
     RetryableError,
@@ -23,6 +24,7 @@ from hub.sdk.answers import Answers, at
 from hub.sdk.desk import Desk, Query, Shown, View
 from hub.sdk.egress import connect_address
 from hub.sdk.http import Http, Outgoing
+from hub.sdk.names import parted
 from hub.sdk.pace import urgent
 from hub.sdk.polling import scan
 from hub.sdk.types import (
@@ -34,6 +36,7 @@ from hub.sdk.types import (
     Found,
     HookRequest,
     Item,
+    News,
     Page,
     Raw,
     Receipt,
@@ -67,7 +70,9 @@ __all__ = [
     "HookRequest",
     "Http",
     "Item",
+    "News",
     "Outgoing",
+    "PacedError",
     "Page",
     "Query",
     "Raw",
@@ -95,6 +100,7 @@ __all__ = [
     "config_class",
     "connect_address",
     "instant",
+    "parted",
     "scan",
     "tally_digest",
     "urgent",

@@ -20,6 +20,7 @@ from hub.sdk.types import (
     Described,
     Emit,
     Found,
+    News,
     Page,
     Raw,
     Receipt,
@@ -113,6 +114,8 @@ class Adapter(Generic[ConfigT]):
         self.config = config
         self.tokens: TokenStore = MemoryTokens()
         """Where tokens of this connection are kept, for ``TokenAuth``; the hub sets its own."""
+        self.heard: dict[str, str] = {}
+        """The word of the newest ``News``, by stream, for the pull it leads to; the hub sets it."""
 
     @cached_property
     def http(self) -> Http:
@@ -187,6 +190,13 @@ class Adapter(Generic[ConfigT]):
         """
         raise UnsupportedError(f"{type(self).__name__} cannot be pulled")
 
+    def reads(self, stream: Stream) -> bool:
+        """Whether this connection pulls the stream.
+
+        Not where it only writes it or hears of it by events, nor where it was given no credentials.
+        """
+        return "pull" in capabilities(type(self))
+
     def history(self, stream: Stream, window: Window, cursor: str | None) -> Iterator[Page]:
         """Pages of a part of the stream; the same promises as ``pull``, with cursors of its own."""
         raise UnsupportedError(f"{type(self).__name__} cannot read a part of a stream")
@@ -231,7 +241,7 @@ class Adapter(Generic[ConfigT]):
         """
         raise UnsupportedError(f"{type(self).__name__} does not listen")
 
-    def parse(self, body: bytes) -> Iterator[Row | RecordRef | Deleted]:
+    def parse(self, body: bytes) -> Iterator[Row | RecordRef | Deleted | News]:
         """What one emitted item says; only for vendors without a webhook receiver, who has its own.
 
         Any error but RemoteError puts the item into quarantine.

@@ -10,7 +10,7 @@ import jmespath
 from jmespath.exceptions import JMESPathError
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from hub.errors import AuthError, ConflictError, RejectedError, RetryableError
+from hub.errors import AuthError, ConflictError, HubError, RejectedError, RetryableError
 
 _compiled = lru_cache(maxsize=256)(jmespath.compile)
 
@@ -79,11 +79,15 @@ class Answers(BaseModel):
     def _raise(self, code: str, body: Any) -> NoReturn:
         said = f"the vendor answered with code {code[:40]}"
         hint = self.hints.get(code) or self._words(body)
+        error: HubError
         if code in self.auth:
-            raise AuthError(said, hint=hint)
-        if code in self.busy:
-            raise RetryableError(said, hint=hint, maybe_done=False)
-        raise (ConflictError if code in self.conflict else RejectedError)(said, hint=hint)
+            error = AuthError(said, hint=hint)
+        elif code in self.busy:
+            error = RetryableError(said, hint=hint, maybe_done=False)
+        else:
+            error = (ConflictError if code in self.conflict else RejectedError)(said, hint=hint)
+        error.code = code
+        raise error
 
     def _words(self, body: Any) -> str:
         found = at(self.words, body) if self.words else None

@@ -163,6 +163,18 @@ class Deleted:
 
 
 @dataclass(frozen=True, slots=True)
+class News:
+    """There is something new in this stream that only a pull can tell; one begins soon.
+
+    Attributes:
+        word: what the vendor wants to hear again in that pull; it is found in ``Adapter.heard``.
+    """
+
+    stream: str
+    word: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """One intended write.
 

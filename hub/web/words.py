@@ -181,6 +181,8 @@ TYPES = {
     "email": _("e-mail address"),
     "tax_id": _("tax number"),
     "unionid": _("union id"),
+    "openid": _("WeChat openid"),
+    "external_userid": _("WeCom customer id"),
     "member_no": _("member number"),
     "website": _("website"),
     "fax": _("fax"),

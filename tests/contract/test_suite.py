@@ -23,7 +23,6 @@ api_version = "1"
 checked_on = 2026-11-21
 adapter = "{name}.adapter:Acme"
 {webhook}
-level = "bronze"
 """
 
 ADAPTER = '''
@@ -182,6 +181,12 @@ FAULTS = {
         'cursor or "0"}',
         'str(int(cursor) + 1) if cursor else "0"}',
         "test_pull",
+    ),
+    "swallowing": (
+        'rows = self.http.get("/things", params={"after": cursor or "0"})',
+        'try: rows = self.http.get("/things", params={"after": cursor or "0"})\n'
+        "            except RetryableError: rows = []",
+        "test_a_pull_that_breaks_off",
     ),
     "stuck": ("yield Page(rows, cursor)", 'yield Page(rows, "same")', "test_pull"),
     "partial": ("after = cursor", "after = cursor and str(int(cursor) + 1)", "test_history"),

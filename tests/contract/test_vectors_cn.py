@@ -34,7 +34,7 @@ from adapters.yonyou.webhook import VARIANTS, aes_key
 from hub import mapping, registry
 from hub.sdk import ConfigError, Envelope, HookRequest, Reply, SignatureError, WebhookReceiver
 from hub.sdk.sealing import seal, unseal
-from hub.sdk.testing import Vendor
+from hub.sdk.vendor import Vendor
 
 DATA = Path(__file__).parents[1] / "data" / "vectors"
 BITS = range(8)

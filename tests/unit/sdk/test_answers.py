@@ -42,6 +42,7 @@ def test_a_code_is_named_by_what_happens_next(code: Any, error: type[errors.HubE
         WECOM_LIKE({"errcode": code, "errmsg": "not allow to access"})
     assert type(caught.value) is error
     assert caught.value.hint
+    assert caught.value.code == str(code).lower()
 
 
 def test_what_to_do_comes_before_the_vendors_words() -> None:
