@@ -13,7 +13,8 @@ HubError
 ├── RecordError                 one row is unusable; its neighbours go on
 │   ├── MappingError            at a path of the row
 │   └── RejectedError           the vendor refused this write
-│       └── ConflictError       the vendor holds a newer copy
+│       ├── ConflictError       the vendor holds a newer copy
+│       └── GoneError           there is no such record
 ├── SignatureError              the sender is not proven
 └── StoreError                  the database cannot take it now; nothing was written
     ├── ContentionError         other transactions were in the way every time
@@ -111,6 +112,10 @@ class RejectedError(RecordError):
 
 class ConflictError(RejectedError):
     """The vendor holds a newer copy than the one we decided on."""
+
+
+class GoneError(RejectedError):
+    """What was asked for is not there, or not any more."""
 
 
 class SignatureError(HubError):

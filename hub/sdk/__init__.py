@@ -18,7 +18,7 @@ from hub.errors import (
     UnknownOutcomeError,
     UnsupportedError,
 )
-from hub.instants import instant, written, zone_of
+from hub.instants import as_version, instant, written, zone_of
 from hub.sdk.adapter import Adapter, ConnectionConfig, SitePath, capabilities, config_class
 from hub.sdk.answers import Answers, at
 from hub.sdk.desk import Desk, Query, Shown, View
@@ -95,6 +95,7 @@ __all__ = [
     "View",
     "WebhookReceiver",
     "Window",
+    "as_version",
     "at",
     "capabilities",
     "config_class",

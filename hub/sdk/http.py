@@ -27,6 +27,7 @@ from hub.errors import (
     AuthError,
     ConfigError,
     ConflictError,
+    GoneError,
     HubError,
     RejectedError,
     RemoteError,
@@ -159,9 +160,13 @@ class Http:
     def find(self, path: str, **kwargs: Any) -> Any:
         """The decoded JSON answer to a GET; None when the vendor says that there is no such thing.
 
-        It says so in JSON: a 404 of another form comes from something else at that address.
+        It says so in JSON: a 404 of another form comes from something else at that address. Others
+        say it with status 200: see ``gone`` of ``Answers``.
         """
-        return self.json("GET", path, absent=GONE, **kwargs)
+        try:
+            return self.json("GET", path, absent=GONE, **kwargs)
+        except GoneError:
+            return None
 
     def json(self, method: str, path: str, **kwargs: Any) -> Any:
         """The decoded JSON answer; None when the body is empty.

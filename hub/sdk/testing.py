@@ -11,6 +11,8 @@ One call gives a vendor's tests::
 What the suite has to know is data in the adapter's folder: ``examples`` of its config's fields, and
 ``fixtures/*.json``. Each of those is one test; its first key tells what of:
 
+    ``connection``  {connection: config}: optional fields with which every test is done, where
+               those that must be given do not make a connection that can ask
     ``raw``    {raw, stream, expect}: a row becomes these records
     ``hook``   {hook: {headers, body, received_at}, config?, refs?, deleted?, news?, expect?,
                types?, reply?, learned?}: a request is let in and says this; of its headers and
@@ -58,7 +60,7 @@ from responses.registries import FirstMatchRegistry, OrderedRegistry
 from urllib3 import HTTPResponse
 
 from hub import errors
-from hub.sdk import http
+from hub.sdk import http, polling
 from hub.sdk.adapter import Adapter, ConnectionConfig
 from hub.sdk.desk import Query, Shown, View
 from hub.sdk.egress import GuardedAdapter
@@ -159,6 +161,7 @@ def clock(at: str | None) -> Iterator[None]:
     now = datetime.fromisoformat(at) if at else NOW
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(http, "_utc_now", lambda: now)
+        patch.setattr(polling, "monotonic", lambda: 0.0)  # a busy machine answers late
         patch.setattr(time, "sleep", lambda _: None)
         yield
 

@@ -162,6 +162,8 @@ class Vendor:
         class_ = self.manifest.config_class()
         values = {name: example(name, field) for name, field in class_.model_fields.items()}
         known = {name: value for name, value in values.items() if value is not None}
+        for fixture in self.fixtures_of("connection").values():
+            known |= fixture["connection"]
         return class_.model_validate({**known, **(given or {})})
 
     def adapter(self, given: Mapping[str, Any] | None = None) -> Adapter[Any]:

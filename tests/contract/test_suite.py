@@ -7,9 +7,12 @@ import os
 import re
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+
+from hub.sdk import http, polling, testing
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -285,3 +288,14 @@ def test_a_minimal_adapter_passes(failed: set[str]) -> None:
 def test_a_broken_promise_is_noticed(failed: set[str], name: str) -> None:
     *_, test = {**FAULTS, **HOOK_FAULTS}[name]
     assert f"{name}::{test}" in failed
+
+
+def test_the_clock_of_a_fixture_stands_however_busy_the_machine_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    late = iter(range(0, 1000, 10))
+    monkeypatch.setattr(polling, "monotonic", lambda: float(next(late)))
+    with testing._clock(None):
+        pages = [*polling.scan(lambda *_: ([{"id": 1}], None), None, now=http.Http("").now)]
+    ended = testing.NOW - timedelta(seconds=polling.OVERLAP_S)
+    assert json.loads(pages[-1].cursor) == {"since": ended.replace(microsecond=0).isoformat()}

@@ -129,6 +129,7 @@ def test_public_names() -> None:
         "View",
         "WebhookReceiver",
         "Window",
+        "as_version",
         "at",
         "capabilities",
         "config_class",

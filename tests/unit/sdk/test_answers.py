@@ -15,6 +15,7 @@ WECOM_LIKE = Answers(
     auth=(40014, 42001),
     busy=(45009,),
     conflict=(60102,),
+    gone=(60111,),
     words="errmsg",
     hints={"60020": "Add the hub's address to the trusted IPs of the app."},
 )
@@ -32,6 +33,7 @@ def test_success_in_any_writing(body: Any) -> None:
         ("40014", errors.AuthError),
         (45009, errors.RetryableError),
         (60102, errors.ConflictError),
+        (60111, errors.GoneError),
         (60020, errors.RejectedError),
         (99999, errors.RejectedError),
         (True, errors.RejectedError),

@@ -24,7 +24,7 @@ from hub.errors import (
     RetryableError,
     UnknownOutcomeError,
 )
-from hub.sdk import Http, Outgoing
+from hub.sdk import Answers, Http, Outgoing
 from hub.sdk import http as module
 
 BASE = "https://api.example.org/v1"
@@ -95,6 +95,15 @@ def test_what_is_not_there_is_nothing(
     assert http.find("/things") is None
     mock.replace("GET", URL, json={"id": 1})
     assert http.find("/things") == {"id": 1}
+
+
+def test_what_is_not_there_may_be_told_with_status_200(mock: responses.RequestsMock) -> None:
+    answers = Answers(code="error || 'ok'", fine=("ok",), gone=("user_not_found",))
+    client = Http("https://api.example.org/v1", raise_for_body=answers)
+    mock.get(URL, json={"ok": False, "error": "user_not_found"})
+    assert client.find("/things") is None
+    with pytest.raises(RejectedError):
+        client.get("/things")
 
 
 @pytest.mark.parametrize(
