@@ -644,7 +644,7 @@ class WebhookContract(Contract):
         """Secrets of the same form that are not ours: one letter of each is another."""
         fields = self.vendor.manifest.config_class().model_fields.items()
         found = [(n, f) for n, f in fields if "SecretStr" in str(f.annotation)]
-        secret = {name: given.get(name, example(name, field)) for name, field in found}
+        secret = {name: given.get(name) or example(name, field) for name, field in found}
         return {name: _others(value) for name, value in secret.items()}
 
     def _refuses(self, request: HookRequest, given: Mapping[str, Any] | None = None) -> None:
