@@ -69,10 +69,8 @@ class Understanding:
 
     def refusal(self, status: int, body: Any) -> None:
         """Raises where the code of a refused request is listed, or the status says it all."""
-        listed = self._answers and {
-            *self._answers.auth, *self._answers.busy, *self._answers.conflict
-        }  # fmt: skip
-        if listed and self._code(body) in listed:
+        a = self._answers
+        if a and self._code(body) in (*a.auth, *a.busy, *a.conflict, *a.gone):
             self.body(body)
         if status < 500 and status not in HANDLED and status not in self._conflicts:
             words = shown(at(self._answers.words, body) or "") if self._answers else ""

@@ -571,6 +571,7 @@ fine = ["1"]
 auth = ["10"]
 busy = ["20"]
 conflict = ["30"]
+gone = ["98"]
 words = "msg"
 [streams.rows.one]
 path = "/rows/{id}"
@@ -630,10 +631,15 @@ def test_a_record_that_is_gone_and_one_that_was_refused(
     one, ref = adapter(WRITES), RecordRef("rows", f"{BIG + 1}")
     shelf.answer = lambda _: (200, {"row": {"id": BIG + 1}})
     assert one.fetch(ref) == {"id": BIG + 1}
-    for gone in ((404, {"msg": "none"}), (200, {"code": 99}), (400, {"code": "99"})):
+    for gone in (
+        (404, {"msg": "none"}),
+        (200, {"code": 99}),
+        (400, {"code": "99"}),
+        (200, {"code": 98}),
+    ):
         shelf.answer = lambda _, gone=gone: gone  # type: ignore[misc]
         assert one.fetch(ref) is None
-    shelf.answer = lambda _: (400, {"code": 98})
+    shelf.answer = lambda _: (400, {"code": 97})
     with pytest.raises(RejectedError):
         one.fetch(ref)
 

@@ -266,7 +266,7 @@ def test_jiandaoyun_by_toml_alone(open_with: Open) -> None:
         "then": {"write": "forms/repairs", "fields": {"subject": "{subject}"}},
     }
     hub = open_with({"forms": connection, "shop": demo()}, [rule])
-    assert hub.registry.get("forms").limits.requests_per_s == 5  # the file says so
+    assert hub.registry.get("forms").limits.per_s == 5  # the file says so
     with vendor.answering():
         hub.registry.get("forms").adapter.check()
         pull(hub, "forms")
@@ -403,7 +403,7 @@ def test_mingdao_by_toml_alone(open_with: Open, clock: Callable[[timedelta], Non
         "then": {"write": "sheet/customers", "fields": {"name": "{name}"}},
     }
     hub = open_with({"sheet": connection, "shop": demo()}, [rule])
-    assert hub.registry.get("sheet").limits.requests_per_s == 3  # the connection's own word counts
+    assert hub.registry.get("sheet").limits.per_s == 3  # the connection's own word counts
     with vendor.answering():
         pull(hub, "sheet")
         pull(hub, "shop")
