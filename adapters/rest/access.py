@@ -126,7 +126,7 @@ def arguments(request: Request, scope: Scope, auth: object = None) -> dict[str, 
         found["json"] = filled(request.body, scope)
     if isinstance(auth, KeyAuth):
         found["params"] |= filled(auth.query, scope)
-        if auth.body:
+        if auth.body and request.method != "GET" and isinstance(found.get("json", {}), dict):
             found["json"] = {**(found.get("json") or {}), **filled(auth.body, scope)}
     return {name: value for name, value in found.items() if value or name == "json"}
 
