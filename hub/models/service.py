@@ -53,6 +53,16 @@ class Direction(StrEnum):
     OUT = "out"
 
 
+class MessageStatus(StrEnum):
+    """How far a message of ours came, where the channel tells; empty where it does not."""
+
+    UNTOLD = ""
+    SENT = "sent"
+    DELIVERED = "delivered"
+    READ = "read"
+    FAILED = "failed"
+
+
 class Ticket(Record):
     """A desk's record of one matter.
 
@@ -107,6 +117,7 @@ class Message(Record):
         in_reply_to: the message it answers (RFC 5322 threading for e-mail).
         customer: the party it is to or about, where they did not write it.
         automatic: written by a machine (RFC 3834); never answered automatically.
+        status: how far it came, for one of ours.
     """
 
     party_fields: ClassVar[tuple[str, ...]] = ("sender", "ticket", "in_reply_to", "customer")
@@ -123,6 +134,7 @@ class Message(Record):
     customer: Ref | None = None
     attachments: tuple[Attachment, ...] = ()
     automatic: bool = False
+    status: MessageStatus = MessageStatus.UNTOLD
 
 
 class Call(Record):

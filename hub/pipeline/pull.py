@@ -88,7 +88,7 @@ def _complete(conn: Connection, live: Live, stream: str, began: datetime) -> Non
         return
     alerts.close(conn, EXPIRED, live.name, stream)
     held = records.count(conn, live.name, stream)
-    if not is_drop(seen, held):
+    if not live.streams[stream].whole or not is_drop(seen, held):
         alerts.close(conn, COUNT_DROP, live.name, stream)
         return
     words = f"{live.name}/{stream} gave {seen} rows, the hub holds {held}"

@@ -23,6 +23,7 @@ class Manifest(BaseModel):
 
     Attributes:
         cursor: in a few words how a pull goes on, such as ``updated_at, id``.
+        sdk: the vendor's own client for Python, by its import name; tests compare ours with it.
         exempt: rules of ``hub.sdk.vendor`` that do not fit it, each with the reason.
     """
 
@@ -39,6 +40,7 @@ class Manifest(BaseModel):
     webhook: str | None = None
     desk: str | None = None
     cursor: str = ""
+    sdk: str = ""
     exempt: dict[str, str] = Field(default_factory=dict)
     folder: Path
 

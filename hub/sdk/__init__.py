@@ -24,6 +24,7 @@ from hub.sdk.answers import Answers, at
 from hub.sdk.desk import Desk, Query, Shown, View
 from hub.sdk.egress import connect_address
 from hub.sdk.http import Http, Outgoing
+from hub.sdk.markup import Link, links
 from hub.sdk.names import parted
 from hub.sdk.pace import urgent
 from hub.sdk.polling import scan
@@ -70,6 +71,7 @@ __all__ = [
     "HookRequest",
     "Http",
     "Item",
+    "Link",
     "News",
     "Outgoing",
     "PacedError",
@@ -101,6 +103,7 @@ __all__ = [
     "config_class",
     "connect_address",
     "instant",
+    "links",
     "parted",
     "scan",
     "tally_digest",

@@ -177,6 +177,8 @@ class PushTroubles(Contract):
             return  # it does not get so far
         exchanges = fixture["exchanges"]
         writes = [n for n, e in enumerate(exchanges) if e["method"] != "GET" and not e.get("reads")]
+        if not writes:
+            return  # it found that nothing is to be done
         adapter = self.vendor.adapter(fixture.get("config"))
         stream, change = self.vendor.streams[fixture["push"]], Change(**fixture["change"])
         with (
@@ -224,8 +226,9 @@ class AnswerTroubles(Contract):
         with clock(None), _always(status=401, headers=theirs) as mock:
             with pytest.raises(errors.AuthError):
                 self.vendor.adapter().check()
-            first, second = ((c.request.url, dict(c.request.headers)) for c in mock.calls)
-        assert first != second, "the second one was signed by the same clock"
+            signed = [(c.request.url, c.request.body, dict(c.request.headers)) for c in mock.calls]
+        first, last = signed[0], signed[-1]  # only one where a token is had first, unsigned
+        assert len(signed) == 1 or first != last, "the second one was signed by the same clock"
 
 
 def _gather(pages: list[Page], came: Iterator[Page]) -> None:

@@ -26,6 +26,8 @@ class Stream:
             otherwise: a scan begins that much earlier than the last one began.
         whole: a pull from the beginning gives everything the hub should have, so that what it
             lacks was deleted; False for a mailbox, from which mail is moved away.
+        looks_up: whether ``push`` of this stream finds its own earlier write; None = as the adapter
+            says of all.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Stream:
     fresh_s: float = 24 * 3600.0
     overlap_s: float = 300.0
     whole: bool = True
+    looks_up: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -33,6 +33,10 @@ class AnyManifest(Protocol):
 
     @property
     def owner(self) -> str:
+        """As the manifest says."""
+
+    @property
+    def sdk(self) -> str:
         """As the manifest says."""
 
     @property
@@ -286,6 +290,9 @@ def level_of(vendor: Vendor) -> str:
     return reached
 
 
+VERIFIED = ("account", "server", "sdk", "api", "vectors", "fixtures")
+
+
 def deletes(vendor: Vendor) -> tuple[str, ...]:
     """How it is learnt what was deleted, as its fixtures and mappings show.
 
@@ -313,9 +320,20 @@ def verified(vendor: Vendor) -> tuple[str, ...]:
     seen = {
         "account": f"live/test_{name}.py",
         "server": f"systems/test_{name}*.py",
-        "sdk": f"contract/test_sdk_{name}.py",
         "api": f"contract/apis/{name}.toml",
         "vectors": f"data/vectors/{name}*.json",
     }
-    found = [word for word, pattern in seen.items() if any(tests.glob(pattern))]
-    return (*found, *(["fixtures"] if vendor.fixtures else []))
+    found = {word for word, pattern in seen.items() if any(tests.glob(pattern))}
+    if vendor.fixtures:
+        found.add("fixtures")
+    if vendor.manifest.sdk and vendor.manifest.sdk in _imported(tests):
+        found.add("sdk")
+    return tuple(word for word in VERIFIED if word in found)
+
+
+@cache
+def _imported(tests: Path) -> frozenset[str]:
+    """The packages that tests import."""
+    line = re.compile(r"^(?:from|import) (\w+)", re.MULTILINE)
+    texts = (path.read_text("utf-8") for path in tests.rglob("test_*.py"))
+    return frozenset(name for text in texts for name in line.findall(text))

@@ -30,6 +30,12 @@ STATUSES: dict[str, dict[str, Any]] = {
         "paid": _p("invoice", "Paid"),
         "cancelled": _p("invoice", "Cancelled"),
     },
+    "Message": {
+        "sent": _p("message", "Sent"),
+        "delivered": _p("message", "Delivered"),
+        "read": _p("message", "Read"),
+        "failed": _p("message", "Not delivered"),
+    },
 }
 
 PRIORITIES = {
@@ -221,6 +227,7 @@ TONES: dict[str, dict[str, str]] = {
     "Ticket": {"new": "info", "open": "warm", "waiting": "quiet", "solved": "good"},
     "Order": {"quoted": "info", "confirmed": "info", "shipped": "warm", "done": "good"},
     "Invoice": {"issued": "info", "paid": "good"},
+    "Message": {"delivered": "good", "read": "good", "failed": "bad"},
     "state": {"ok": "good", "degraded": "warm", "auth_failed": "bad", "paused": "quiet"},
     "event": {"received": "info", "retry": "warm", "done": "good", "quarantined": "bad"},
     "delivery": {

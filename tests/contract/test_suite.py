@@ -295,7 +295,7 @@ def test_the_clock_of_a_fixture_stands_however_busy_the_machine_is(
 ) -> None:
     late = iter(range(0, 1000, 10))
     monkeypatch.setattr(polling, "monotonic", lambda: float(next(late)))
-    with testing._clock(None):
+    with testing.clock(None):
         pages = [*polling.scan(lambda *_: ([{"id": 1}], None), None, now=http.Http("").now)]
     ended = testing.NOW - timedelta(seconds=polling.OVERLAP_S)
     assert json.loads(pages[-1].cursor) == {"since": ended.replace(microsecond=0).isoformat()}

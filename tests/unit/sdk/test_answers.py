@@ -74,3 +74,9 @@ def test_a_path_that_is_none_is_refused() -> None:
 def test_at_leads_nowhere_quietly() -> None:
     assert at("a.b[0]", {"a": {"b": [7]}}) == 7
     assert at("length(@)", 7) is None
+
+
+def test_a_refusal_carries_the_vendors_code() -> None:
+    with pytest.raises(errors.RejectedError) as caught:
+        WECOM_LIKE({"errcode": 60121.0})
+    assert caught.value.code == "60121"
