@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -270,7 +271,15 @@ class Live:
     @property
     def limits(self) -> Limits:
         """How often the vendor may be asked."""
-        return Limits(self.own.requests_per_s, self.own.requests_per_day)
+        return Limits(self.own.requests_per_s or self._described_pace, self.own.requests_per_day)
+
+    @property
+    def _described_pace(self) -> float | None:
+        if self.manifest.config_class().pace_per_s is ConnectionConfig.pace_per_s:
+            return None
+        with suppress(ConfigError):  # told by whoever needs the config
+            return self.config.pace_per_s()
+        return None
 
 
 class Registry:
@@ -403,7 +412,7 @@ def _faults(exc: ValidationError) -> str:
 def _described_mapping(one: Described, vendor: str, overlays: Path) -> dict[str, Spec]:
     """The mapping of a described stream by its name; none when nobody has written it yet."""
     overlay = overlays / f"{one.stream.name}.yaml"
-    text, name = one.mapping, f"{vendor}/{one.stream.name} as described"
+    text, name = one.mapping, one.place or f"{vendor}/{one.stream.name} as described"
     own = overlay.read_text("utf-8") if overlay.is_file() else None
     if not text and own is None:
         return {}
