@@ -244,6 +244,15 @@ class Live:
         without = {v for d in self._described if d.stream.name == stream for v in d.without}
         return verb in {*capabilities(type(self.adapter))} - without
 
+    def takes(self, stream: Stream) -> bool:
+        """Whether this connection was given what it takes to write to the stream.
+
+        Asked by processes that need not have its credentials, so only of adapters that tell.
+        """
+        if self.manifest.adapter_class().takes is Adapter.takes:
+            return stream.writable
+        return self.adapter.takes(stream)
+
     @property
     def region(self) -> str:
         """Country of phone numbers written without a country code."""
