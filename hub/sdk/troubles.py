@@ -26,7 +26,7 @@ from hub import errors
 from hub.sdk.adapter import Adapter
 from hub.sdk.answers import Answers
 from hub.sdk.auth import MemoryTokens, Tokens
-from hub.sdk.http import Http
+from hub.sdk.http import TRIES, Http
 from hub.sdk.testing import NOW, Contract, clock, ids_of, raw_rows, stub
 from hub.sdk.types import Change, Page
 
@@ -135,6 +135,17 @@ class PullTroubles(Contract):
         self.shows_no_secret(caught.value)
         assert ids_of(self.vendor, stream, [*pages, *rest]) == set(fixture["ids"])
 
+    def test_no_request_of_a_pull_fails_unheard(self, pull_exchanges_fixture: Any) -> None:
+        """Whichever it is: what is only looked up besides is missing from rows as well."""
+        fixture, (trouble, error) = pull_exchanges_fixture, TROUBLES["503"]
+        stream, exchanges = self.vendor.streams[fixture["pull"]], fixture["exchanges"]
+        with clock(fixture.get("at")):
+            with troubled(exchanges, None, 0) as asked:
+                list(self._adapter(fixture).pull(stream, None))
+            for at in range(len(asked)):
+                with troubled(exchanges, trouble, at, times=TRIES), pytest.raises(error):
+                    list(self._adapter(fixture).pull(stream, None))
+
     def test_a_token_that_ends_meanwhile(self, pull_exchanges_fixture: Any) -> None:
         """It is renewed once, and nothing is missing."""
         fixture = pull_exchanges_fixture
@@ -175,7 +186,7 @@ class PushTroubles(Contract):
         if "raises" in fixture:
             return  # it does not get so far
         exchanges = fixture["exchanges"]
-        writes = [n for n, e in enumerate(exchanges) if e["method"] != "GET" and not e.get("reads")]
+        writes = [n for n, e in enumerate(exchanges) if _writes(e)]
         if not writes:
             return  # it found that nothing is to be done
         adapter = self.vendor.adapter(fixture.get("config"))
@@ -187,6 +198,25 @@ class PushTroubles(Contract):
         ):
             adapter.push(stream, change)
         self.shows_no_secret(caught.value)
+
+    def test_nothing_is_written_when_looking_it_up_fails(self, push_exchanges_fixture: Any) -> None:
+        """Else what was written already is written twice."""
+        fixture, (trouble, error) = push_exchanges_fixture, TROUBLES["503"]
+        stream, change = self.vendor.streams[fixture["push"]], Change(**fixture["change"])
+        if "raises" in fixture:
+            return  # it does not get so far
+        writes = [n for n, e in enumerate(fixture["exchanges"]) if _writes(e)]
+        for at, one in enumerate(fixture["exchanges"][: writes[0] if writes else None]):
+            if one.get("spare"):
+                continue
+            adapter = self.vendor.adapter(fixture.get("config"))
+            with (
+                clock(fixture.get("at")),
+                troubled(fixture["exchanges"], trouble, at, ordered=True) as asked,
+                pytest.raises(error),
+            ):
+                adapter.push(stream, change)
+            assert len({*asked[at:]}) == 1, "it went on"
 
 
 class AnswerTroubles(Contract):
@@ -228,6 +258,10 @@ class AnswerTroubles(Contract):
             signed = [(c.request.url, c.request.body, dict(c.request.headers)) for c in mock.calls]
         first, last = signed[0], signed[-1]  # only one where a token is had first, unsigned
         assert len(signed) == 1 or first != last, "the second one was signed by the same clock"
+
+
+def _writes(exchange: Mapping[str, Any]) -> bool:
+    return exchange["method"] != "GET" and not exchange.get("reads")
 
 
 def _gather(pages: list[Page], came: Iterator[Page]) -> None:
