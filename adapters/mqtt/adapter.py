@@ -22,8 +22,7 @@ from pydantic import Field, SecretStr, field_validator
 
 from adapters.mqtt.line import Line
 from adapters.mqtt.watch import Reading, Threshold, Watch, said_at
-from hub.sdk import Adapter, ConnectionConfig, Emit, Item, Row, at
-from hub.sdk.answers import JsonPath
+from hub.sdk import Adapter, ConnectionConfig, Emit, Item, JsonPath, Row, at
 
 DEVICE = "{device}"
 

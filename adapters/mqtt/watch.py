@@ -16,8 +16,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from hub.sdk import at, instant
-from hub.sdk.answers import JsonPath
+from hub.sdk import JsonPath, at, instant
 
 KEPT = timedelta(days=7)
 
