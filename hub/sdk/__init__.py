@@ -20,7 +20,7 @@ from hub.errors import (
 )
 from hub.instants import as_version, instant, written, zone_of
 from hub.sdk.adapter import Adapter, ConnectionConfig, SitePath, capabilities, config_class
-from hub.sdk.answers import Answers, at
+from hub.sdk.answers import Answers, JsonPath, at
 from hub.sdk.desk import Desk, Query, Shown, View
 from hub.sdk.egress import connect_address
 from hub.sdk.http import Http, Outgoing
@@ -71,6 +71,7 @@ __all__ = [
     "HookRequest",
     "Http",
     "Item",
+    "JsonPath",
     "Link",
     "News",
     "Outgoing",

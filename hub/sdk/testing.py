@@ -33,7 +33,8 @@ What the suite has to know is data in the adapter's folder: ``examples`` of its 
 
 ``exchanges`` are requests with their answers, ``again`` those of the second time; ``recorded``
 writes them down at a real system. Scrub them before you share them. A POST that only reads is
-marked ``"reads": true``; one that the vendor knows again and drops, ``"known": true``.
+marked ``"reads": true``; one that the vendor knows again and drops, ``"known": true``; one that a
+write can do without when it fails, ``"spare": true``.
 A stream that cannot look up (``looks_up=False``) is pushed once.
 """
 
