@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -260,7 +261,15 @@ class Live:
     @property
     def limits(self) -> Limits:
         """How often the vendor may be asked."""
-        return Limits(self.own.requests_per_s, self.own.requests_per_day)
+        return Limits(self.own.requests_per_s or self._described_pace, self.own.requests_per_day)
+
+    @property
+    def _described_pace(self) -> float | None:
+        if self.manifest.config_class().pace_per_s is ConnectionConfig.pace_per_s:
+            return None
+        with suppress(ConfigError):  # told by whoever needs the config
+            return self.config.pace_per_s()
+        return None
 
 
 class Registry:

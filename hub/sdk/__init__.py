@@ -25,6 +25,7 @@ from hub.sdk.egress import connect_address
 from hub.sdk.http import Http, Outgoing
 from hub.sdk.pace import urgent
 from hub.sdk.polling import scan
+from hub.sdk.rows import joined, parted, plain
 from hub.sdk.types import (
     Change,
     Deleted,
@@ -95,6 +96,9 @@ __all__ = [
     "config_class",
     "connect_address",
     "instant",
+    "joined",
+    "parted",
+    "plain",
     "scan",
     "tally_digest",
     "urgent",

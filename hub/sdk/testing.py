@@ -47,7 +47,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from io import BytesIO
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 from urllib.parse import parse_qs
 
 import pytest
@@ -60,7 +60,7 @@ from responses.registries import FirstMatchRegistry, OrderedRegistry
 from urllib3 import HTTPResponse
 
 from hub import errors
-from hub.sdk import http
+from hub.sdk import http, types
 from hub.sdk.adapter import Adapter, ConnectionConfig, capabilities
 from hub.sdk.desk import Desk, Query, Shown, View
 from hub.sdk.egress import GuardedAdapter
@@ -167,10 +167,19 @@ _NEEDS = {
 
 @dataclass(frozen=True)
 class Vendor:
-    """One adapter with what lies in its folder."""
+    """One adapter with what lies in its folder.
+
+    Attributes:
+        given: fields of a config that describes streams of its own, instead of the examples.
+    """
 
     manifest: Described
     mapper: Mapper
+    given: Mapping[str, Any] | None = None
+
+    def configured(self, given: Mapping[str, Any] | None) -> Vendor:
+        """The same with the streams that such a config describes."""
+        return replace(self, given=given) if given and self.describes else self
 
     @cached_property
     def fixtures(self) -> dict[str, dict[str, Any]]:
@@ -186,14 +195,27 @@ class Vendor:
     def mappings(self) -> dict[str, Any]:
         """The loaded mappings by stream."""
         files = self.manifest.mapping_files().items()
-        texts = {stream: (path.read_text("utf-8"), path) for stream, path in files}
-        return {s: self.mapper.load(text, name=str(path)) for s, (text, path) in texts.items()}
+        texts = {stream: (path.read_text("utf-8"), str(path)) for stream, path in files}
+        for one in self._described:
+            if one.mapping:
+                texts[one.stream.name] = one.mapping, f"{one.stream.name} as described"
+        return {s: self.mapper.load(text, name=name) for s, (text, name) in texts.items()}
 
     @property
     def streams(self) -> dict[str, Stream]:
         """What can be pulled or written."""
         found = self.manifest.adapter_class().streams if self.manifest.adapter else ()
-        return {stream.name: stream for stream in found}
+        described = tuple(one.stream for one in self._described)
+        return {stream.name: stream for stream in (*found, *described)}
+
+    @property
+    def describes(self) -> bool:
+        """Whether a config may describe streams of its own."""
+        return self.manifest.config_class().described is not ConnectionConfig.described
+
+    @property
+    def _described(self) -> Sequence[types.Described]:
+        return self.config(self.given).described() if self.describes else ()
 
     @property
     def writable(self) -> list[str]:
@@ -251,9 +273,16 @@ def _example(name: str, field: FieldInfo) -> Any:
 def _secrets(config: ConnectionConfig) -> Iterator[str]:
     for name in type(config).model_fields:
         value = getattr(config, name)
-        for one in value if isinstance(value, tuple | list) else [value]:
+        for one in _parts(value):
             if isinstance(one, SecretStr):
                 yield one.get_secret_value()
+
+
+def _parts(value: Any) -> Sequence[Any]:
+    """The items of a list, the values of a table, or the one value."""
+    if isinstance(value, dict):
+        return [*value.values()]
+    return value if isinstance(value, tuple | list) else [value]
 
 
 def _told(exc: BaseException) -> str:
@@ -354,7 +383,7 @@ def walk(adapter: Adapter[Any], stream: Stream) -> tuple[list[Page], list[list[P
 
 
 class _Contract:
-    vendor: ClassVar[Vendor]
+    vendor: Vendor
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         for argument in metafunc.fixturenames:
@@ -362,6 +391,15 @@ class _Contract:
             if is_fixture == "" and argument.endswith("_fixture"):
                 found = self.vendor.fixtures_of(kind)
                 metafunc.parametrize(argument, found.values(), ids=found.keys())
+
+    @pytest.fixture(autouse=True)
+    def _with_the_streams_of_its_config(self, request: pytest.FixtureRequest) -> None:
+        """A fixture's config may describe streams that no other has."""
+        call = getattr(request.node, "callspec", None)
+        for name, fixture in call.params.items() if call else ():
+            if name.endswith("_fixture"):
+                given = fixture["check"] if name == "check_fixture" else fixture.get("config")
+                self.vendor = self.vendor.configured(given)
 
     @pytest.fixture(autouse=True)
     def _no_secret_is_logged(self, caplog: pytest.LogCaptureFixture) -> Iterator[None]:
@@ -450,7 +488,8 @@ class AdapterContract(_Contract):
         """``check``, a way for rows to come in, and ``push`` exactly where there is a use."""
         assert "check" in self.vendor.verbs
         assert {"pull", "listen"} & {*self.vendor.verbs}
-        assert ("push" in self.vendor.verbs) == bool(self.vendor.writable)
+        if not self.vendor.describes:  # there a config says what may be written
+            assert ("push" in self.vendor.verbs) == bool(self.vendor.writable)
 
     def test_streams_have_mappings(self) -> None:
         """A stream without a mapping could never be used; push fields need a writable stream."""
@@ -739,10 +778,7 @@ class WebhookContract(_Contract):
         """Secrets of the same form that are not ours: one letter of each is another."""
         fields = self.vendor.manifest.config_class().model_fields.items()
         secret = {n: _example(n, f) for n, f in fields if "SecretStr" in str(f.annotation)}
-        return {
-            name: [_other(one) for one in value] if isinstance(value, list) else _other(value)
-            for name, value in secret.items()
-        }
+        return {name: _others(value) for name, value in secret.items()}
 
     def _refuses(self, request: HookRequest, given: Mapping[str, Any] | None = None) -> None:
         with pytest.raises(errors.SignatureError) as caught:
@@ -802,6 +838,12 @@ def _window(given: Mapping[str, Any]) -> Window:
         for name in ("since", "until")
     )
     return Window(since, until, given.get("where", ""), bool(given.get("by_occurrence")))
+
+
+def _others(secret: Any) -> Any:
+    if isinstance(secret, dict):
+        return {name: _other(one) for name, one in secret.items()}
+    return [_other(one) for one in secret] if isinstance(secret, list) else _other(secret)
 
 
 def _other(secret: str) -> str:
