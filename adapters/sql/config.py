@@ -94,9 +94,10 @@ class Table(_Part):
 
 def _zone(name: str) -> str:
     try:
-        return name if not name or zone_of(name) else name
+        zone_of(name or "UTC")
     except (LookupError, ValueError, OSError) as exc:
         raise ValueError(f"{name!r} is no time zone, such as Asia/Shanghai") from exc
+    return name
 
 
 class SqlConfig(ConnectionConfig):

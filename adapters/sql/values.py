@@ -1,4 +1,4 @@
-"""Values between a database and JSON: as text with their types, and instants in a column's own form."""
+"""Values of a database as JSON with their types, and instants in a column's own form."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows inserted and updated by key, once each; every value is bound, every name comes from the table."""
+"""Rows inserted and updated by key, once each; values are bound, names come from the table."""
 
 from __future__ import annotations
 

@@ -72,8 +72,7 @@ def parted(id_: str, count: int) -> list[str]:
 
 
 def _part(value: Any) -> str:
-    if (isinstance(value, float) and value.is_integer()) or (
-        isinstance(value, Decimal) and value.is_finite() and value == value.to_integral_value()
-    ):
+    """A whole number is written the same whatever type a driver gives it."""
+    if isinstance(value, float | Decimal) and math.isfinite(value) and value == int(value):
         value = int(value)
     return str(plain(value)).strip()

@@ -27,7 +27,9 @@ TABLES = {
             changed TIMESTAMPTZ(6), vip BOOLEAN, extra JSONB, marker VARCHAR(60) UNIQUE,
             token UUID)""",
 }
-LINES = "CREATE TABLE line (no CHAR(8), pos INTEGER, customer BIGINT, text VARCHAR(50), PRIMARY KEY (no, pos))"
+LINES = """
+    CREATE TABLE line (no CHAR(8), pos INTEGER, customer BIGINT, text VARCHAR(50),
+        PRIMARY KEY (no, pos))"""
 CUSTOMERS = {"table": "客户", "key": "id", "modified": "changed", "marker": "marker"}
 MAPPING = """
 from: sql/customers
@@ -131,7 +133,8 @@ def test_a_change_comes_again_whatever_the_zone(server: Server) -> None:
 def test_values_lose_nothing(server: Server) -> None:
     blob = "X'00ff'" if kind(server) == "mysql" else "'\\x00ff'"
     server.run(
-        f"INSERT INTO {quoted(server, '客户')} (id, name, balance, photo, born, at, changed, vip, extra)"
+        f"INSERT INTO {quoted(server, '客户')}"
+        " (id, name, balance, photo, born, at, changed, vip, extra)"
         f" VALUES (1, 'a', 12345678901234567890.0123456789, {blob}, '2000-02-29', '08:30:00',"
         " '2026-11-21 10:00:00.123456', TRUE, '{\"a\": [1, null]}')"
     )
