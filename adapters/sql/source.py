@@ -16,6 +16,7 @@ from typing import Any
 
 from sqlalchemy import (
     TIMESTAMP,
+    ColumnClause,
     ColumnElement,
     Connection,
     FromClause,
@@ -38,6 +39,8 @@ from adapters.sql.config import Children, Table
 from adapters.sql.values import alike, packed, typed, unpacked
 from hub.sdk import ConfigError, Raw, instant, joined, parted, plain, zone_of
 
+Selected = Select[*tuple[Any, ...]]
+
 IN_MAX = 500
 """Values of one ``IN``: Oracle takes 1000, SQL Server 2100 in all."""
 
@@ -53,7 +56,9 @@ class Source:
 
     @cached_property
     def _from(self) -> FromClause:
-        named = [column(name) for name in (*self.told.key, *self.told.modified)]
+        named: list[ColumnClause[Any]] = [
+            column(name) for name in (*self.told.key, *self.told.modified)
+        ]
         if self.told.query:
             return _sql(self.told.query).columns(*named).subquery("q")
         return table(self.told.table, *named, schema=self.told.schema_ or None)
@@ -68,7 +73,7 @@ class Source:
         found = [self._from.c[name] for name in self.told.modified]
         return found[0] if len(found) == 1 else func.coalesce(*found)
 
-    def _selected(self) -> Select[Any]:
+    def _selected(self) -> Selected:
         if not self.told.columns:
             return self._where(select(literal_column("*")).select_from(self._from))
         needed = dict.fromkeys((*self.told.key, *self.told.modified, *self.told.columns))
@@ -76,7 +81,7 @@ class Source:
         needed |= dict.fromkeys(children)
         return self._where(select(*map(column, needed)).select_from(self._from))
 
-    def _where(self, query: Select[Any]) -> Select[Any]:
+    def _where(self, query: Selected) -> Selected:
         return query.where(_sql(f"({self.told.where})")) if self.told.where else query
 
     # Pages
@@ -188,7 +193,7 @@ class Source:
 
     # Rows
 
-    def _read(self, conn: Connection, query: Select[Any], size: int) -> list[Mapping[str, Any]]:
+    def _read(self, conn: Connection, query: Selected, size: int) -> list[Mapping[str, Any]]:
         if size == 0:
             return []
         return [dict(row) for row in conn.execute(query.limit(size)).mappings()]
@@ -221,8 +226,10 @@ class Source:
     ) -> None:
         """Give each row its children; a few queries for a whole page."""
         theirs = table(told.table, schema=told.schema_ or None)
-        link = column(told.column)
-        wanted = [column(c) for c in dict.fromkeys((told.column, *told.columns))]
+        link: ColumnClause[Any] = column(told.column)
+        wanted: list[ColumnClause[Any]] = [
+            column(c) for c in dict.fromkeys((told.column, *told.columns))
+        ]
         query = select(*(wanted if told.columns else [literal_column("*")])).select_from(theirs)
         query = query.order_by(link, *map(column, told.order))
         parents = [one[told.parent] for one in found if one[told.parent] is not None]

@@ -45,7 +45,7 @@ def _update(
     row = conn.execute(select(table).where(*same).with_for_update()).first() if keys else None
     if row is None:
         raise RejectedError(f"there is no row {id_} in {source.name}")
-    now = source.version_of(row._mapping)
+    now = source.version_of(dict(row._mapping))
     if change.version and now > change.version:
         raise ConflictError(f"row {id_} of {source.name} was changed meanwhile")
     if values:
