@@ -7,13 +7,14 @@ HubError
 ├── RemoteError                 the vendor did not do what we asked
 │   ├── AuthError               credentials refused: pause the connection, tell once
 │   ├── RetryableError          timeout, 429, 5xx, busy: try again later
-│   │   └── PacedError          our own budget for the vendor: nobody failed, it is not time yet
+│   │   └── PacedError          our budget, or a job the vendor works on: nobody failed, not yet
 │   ├── CursorExpiredError      the vendor forgot our cursor: start from the beginning
 │   └── UnknownOutcomeError     a write may or may not have happened: look it up first
 ├── RecordError                 one row is unusable; its neighbours go on
 │   ├── MappingError            at a path of the row
 │   └── RejectedError           the vendor refused this write
-│       └── ConflictError       the vendor holds a newer copy
+│       ├── ConflictError       the vendor holds a newer copy
+│       └── GoneError           there is no such record
 ├── SignatureError              the sender is not proven
 └── StoreError                  the database cannot take it now; nothing was written
     ├── ContentionError         other transactions were in the way every time
@@ -24,7 +25,13 @@ from __future__ import annotations
 
 
 class HubError(Exception):
-    """Base of all: a message for the log, a hint for the administrator; neither carries secrets."""
+    """Base of all: a message for the log, a hint for the administrator; neither carries secrets.
+
+    Attributes:
+        code: the vendor's own code, where its answer had one (``hub.sdk.Answers``).
+    """
+
+    code: str = ""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
@@ -73,7 +80,10 @@ class RetryableError(RemoteError):
 
 
 class PacedError(RetryableError):
-    """Our own budget does not allow the call yet; that is no failure of anybody."""
+    """It is not time yet: our own budget, or a job of ours the vendor is not done with.
+
+    That is no failure of anybody.
+    """
 
 
 class CursorExpiredError(RemoteError):
@@ -102,6 +112,10 @@ class RejectedError(RecordError):
 
 class ConflictError(RejectedError):
     """The vendor holds a newer copy than the one we decided on."""
+
+
+class GoneError(RejectedError):
+    """What was asked for is not there, or not any more."""
 
 
 class SignatureError(HubError):

@@ -118,3 +118,17 @@ def written(at: datetime, form: str = "iso", zone: tzinfo = UTC) -> str:
         return str((at - _EPOCH) // timedelta(milliseconds=1 if form == "ms" else 1000))
     pattern = "%Y-%m-%d %H:%M:%S" if form == "local" else form
     return at.astimezone(zone).strftime(pattern)
+
+
+def as_version(value: Any, zone: tzinfo = UTC) -> str:
+    """A time of change as a mapping with ``version: … | utc`` reads it, for what surveys tell.
+
+    What is no time stays as it is: the mapping puts that row into quarantine.
+    """
+    if value is None or not str(value).strip():
+        return ""
+    try:
+        at = instant(value, zone)
+    except (ValueError, TypeError, ArithmeticError, LookupError):
+        return str(value)
+    return written(at, "%Y-%m-%dT%H:%M:%S.%fZ") if at else ""

@@ -1,1 +1,1 @@
-"""阿里云短信 Aliyun SMS: how calls are signed."""
+"""阿里云短信 Aliyun SMS: messages by template, their receipts, and what customers reply."""

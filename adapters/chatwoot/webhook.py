@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from pydantic import Field, SecretStr
-
-from hub.sdk import ConnectionConfig, Envelope, HookRequest, Row, WebhookReceiver
+from adapters.chatwoot.account import ChatwootConfig
+from adapters.chatwoot.lists import is_spoken
+from hub.sdk import Envelope, HookRequest, RecordRef, Row, WebhookReceiver
 from hub.sdk.signing import Recipe, revealed, verify_token
 
 RECIPE = Recipe(
@@ -27,16 +27,9 @@ RECIPE = Recipe(
 )
 
 
-class ChatwootConfig(ConnectionConfig):
-    secrets: tuple[SecretStr, ...] = Field(
-        default=(),
-        description="Secret Chatwoot made for the webhook; with one, unsigned events are refused",
-    )
-    path_tokens: tuple[SecretStr, ...] = Field(
-        default=(),
-        description="Only for servers that sign nothing, and used only without `secrets`: secret "
-        "last part of the address, /hooks/<connection>/<token>",
-    )
+KINDS = ("contact", "conversation", "message")
+VERBS = ("created", "updated", "status_changed", "opened", "resolved")
+"""What of the events is news of a record; somebody who types is not."""
 
 
 class ChatwootReceiver(WebhookReceiver[ChatwootConfig]):
@@ -57,14 +50,18 @@ class ChatwootReceiver(WebhookReceiver[ChatwootConfig]):
 
         return Envelope(self.items(request.body, name))
 
-    def parse(self, body: bytes) -> Iterator[Row]:
+    def parse(self, body: bytes) -> Iterator[Row | RecordRef]:
+        """What it tells of; a contact is fetched where that can be, for the event lacks its dates.
+
+        Notes and what agents did are no words with a customer.
+        """
         event = json.loads(body)
-        kind = event["event"].partition("_")[0]
-        if kind == "message":
-            said = event.get("message_type") in ("incoming", "outgoing", "template")
-            if said and not event.get("private"):  # notes and changes are no words with a customer
-                yield Row("messages", event)
-        elif kind in ("contact", "conversation"):
+        kind, _, verb = event["event"].partition("_")
+        if kind not in KINDS or verb not in VERBS:
+            return
+        if kind == "contact" and self.config.asks:
+            yield RecordRef("contacts", str(event["id"]))
+        elif kind != "message" or is_spoken(event):
             yield Row(f"{kind}s", event)
 
     def sample(self, at: datetime) -> HookRequest:

@@ -1,1 +1,1 @@
-"""钉钉 DingTalk: event callbacks and messages to a robot."""
+"""钉钉 DingTalk: events and messages to a robot, the address book, approvals, to-dos, notices."""

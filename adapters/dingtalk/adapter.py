@@ -1,168 +1,143 @@
-"""钉钉 Stream: events and robot messages over a line of our own, where 钉钉 cannot call us.
+"""钉钉: colleagues, external contacts, approvals, to-dos; notices and messages; a line of our own.
 
-The line is registered, and a ticket opens it once. Each message on it must be acknowledged, or it
-comes again.
+Nothing in 钉钉 can be asked what changed since: streams are read whole, or in windows of when
+things began, and events fill the time between. What is not configured is not read.
 
-Source: https://open.dingtalk.com/document/direction/stream-mode-protocol-access-description
-(checked 2026-11)
+Source: https://open.dingtalk.com/document/orgapp/ (checked 2026-11); see also ``account``,
+``messages`` and ``line``.
 """
 
 from __future__ import annotations
 
-import json
-import logging
-from collections.abc import Iterable
-from typing import Any
-from urllib.parse import quote_plus
+from collections.abc import Callable, Iterator
+from functools import cached_property
 
-from pydantic import Field
-
-from adapters.dingtalk.webhook import DingtalkConfig, item_of
+from adapters.dingtalk import account, line, reading, writing
+from adapters.dingtalk.config import DingtalkConfig
 from hub.sdk import (
     Adapter,
     AuthError,
-    ConfigError,
+    Change,
     Emit,
     Http,
-    Item,
+    Page,
+    Raw,
+    Receipt,
+    RecordRef,
+    RejectedError,
     RetryableError,
+    Stream,
+    Survey,
+    UnsupportedError,
+    scan,
 )
-from hub.sdk.signing import revealed
 
-log = logging.getLogger(__name__)
-
-SILENCE_S = 120.0
-"""A line 钉钉 has forgotten stays open and says nothing; otherwise it pings every half minute."""
-
-_PACE = ("qps", "qpm", "limit")
-_WHO = ("auth", "client", "secret", "appkey")
-_NAMES = {"EventType": "eventType", "CorpId": "eventCorpId", "eventId": "eventId"}
-"""What a pushed event calls the things that stand in the headers of a frame."""
+HOUR_S, DAY_S = 3600.0, 24 * 3600.0
 
 
-class DingtalkStreamConfig(DingtalkConfig):
-    api_url: str = Field(
-        default="https://api.dingtalk.com",
-        pattern=r"^https?://",
-        description="Where a line is registered (Stream mode)",
+class DingtalkAdapter(Adapter[DingtalkConfig]):
+    """One app. What the line emits is read by ``DingtalkReceiver.parse``."""
+
+    looks_up = True
+    streams = (
+        Stream("users", every_s=HOUR_S),
+        Stream("extcontacts", every_s=HOUR_S),
+        Stream("process_instances", writable=True, every_s=HOUR_S, whole=False),
+        Stream("todos", writable=True, every_s=600, whole=False),
+        Stream("notices", writable=True, every_s=DAY_S, whole=False),
+        Stream("robot_messages", writable=True, every_s=DAY_S, whole=False, looks_up=False),
+        Stream("group_messages", writable=True, every_s=DAY_S, whole=False),
     )
-    callback_topics: tuple[str, ...] = Field(
-        default=("/v1.0/im/bot/messages/get",),
-        description="What is received over the line beside all events. 钉钉 gives each message to "
-        "one line only: leave out what another program of this app receives",
-    )
-
-
-class DingtalkAdapter(Adapter[DingtalkStreamConfig]):
-    """One app. It only listens; what it emits is read by ``DingtalkReceiver.parse``."""
 
     def connect(self) -> Http:
-        return Http(self.config.api_url, raise_for_refusal=_raise_for_refusal)
+        return account.newer(self.config, self.tokens)
+
+    @cached_property
+    def account(self) -> account.Account:
+        return account.Account(self.http, self.old, self.config.page_size)
+
+    @cached_property
+    def old(self) -> Http:
+        """The older API, where the address book and notices are."""
+        return self.beside(account.older(self.config, self.tokens))
+
+    @cached_property
+    def gateway(self) -> Http:
+        """Where lines are registered, without a token."""
+        return self.beside(Http(self.config.api_url, raise_for_refusal=account.refused))
+
+    @cached_property
+    def group_robot(self) -> Http:
+        return self.beside(account.group_robot(self.config))
 
     def check(self) -> None:
-        if self.config.app_secrets:  # whoever takes callbacks only has nothing to try
-            self._register()
+        if not self.config.app_secrets:  # whoever takes callbacks only has nothing to try
+            return
+        few = account.Account(self.http, self.old, 1)
+        if probes := reading.readers(few, self.config, self.http.now):
+            for read in probes.values():
+                read(None, "")
+        elif self.config.agent_id or self.config.todo_operator or self.config.robot_code:
+            self.account.departments(reading.ROOT)
+        else:  # it listens, if anything
+            line.register(self.gateway, self.config)
+
+    def pull(self, stream: Stream, cursor: str | None) -> Iterator[Page]:
+        if read := self._readers.get(stream.name):
+            yield from scan(read, cursor, now=self.http.now, overlap_s=stream.overlap_s)
+
+    def survey(self, stream: Stream, cursor: str | None) -> Iterator[Survey]:
+        survey = reading.SURVEYS.get(stream.name)
+        if survey is None or stream.name not in self._readers:
+            raise UnsupportedError(f"钉钉 cannot list all {stream.name}")
+        yield from survey(self.account, cursor)
+
+    def fetch(self, ref: RecordRef) -> Raw | None:
+        ask = self._fetchers.get(ref.stream)
+        if ask is None:
+            raise UnsupportedError(f"钉钉 gives no single {ref.stream}")
+        try:
+            return ask(ref.id)
+        except RejectedError as exc:
+            if not account.is_gone(exc):
+                raise
+            return None
+
+    def takes(self, stream: Stream) -> bool:
+        return writing.takes(self.config, stream.name)
+
+    def push(self, stream: Stream, change: Change) -> Receipt:
+        c = self.config
+        if stream.name == "process_instances":
+            return writing.begin_approval(self.account, c, change, self.http.now())
+        if stream.name == "group_messages":
+            return writing.send_into_group(self.group_robot, c, change)
+        write = {
+            "todos": writing.save_todo,
+            "notices": writing.send_notice,
+            "robot_messages": writing.send_by_robot,
+        }[stream.name]
+        return write(self.account, c, change)
 
     def listen(self, emit: Emit) -> None:
-        told = self._register()
-        url = f"{told['endpoint']}?ticket={quote_plus(told['ticket'])}"
+        url = line.register(self.gateway, self.config)
         try:
-            with self.dial(url) as line:
-                emit()
-                silence_s = None
-                while (text := line.receive(silence_s)) is not None:
-                    frame = _frame(text)
-                    if frame.get("type") == "SYSTEM":
-                        emit()
-                        silence_s = SILENCE_S
-                    else:
-                        emit(_item_in(frame, text))
-                    if frame:
-                        line.send(_acknowledgement(frame))
-                    if _topic(frame) == "disconnect":  # nothing more will come on this line
-                        return
+            with self.dial(url) as found:
+                line.receive(found, emit)
         except AuthError as exc:  # the app was let in a moment ago, so that is the ticket
             raise RetryableError("the ticket of the line was not taken") from exc
 
-    def _register(self) -> dict[str, str]:
-        """Endpoint and ticket of a new line.
+    @cached_property
+    def _readers(self) -> dict[str, reading.Reader]:
+        return reading.readers(self.account, self.config, self.http.now)
 
-        Raises:
-            AuthError: the app is not let in.
-        """
-        if not self.config.app_secrets:
-            raise ConfigError(
-                "Stream needs the app's secret", hint="Set app_secrets of this connection."
-            )
-        asked = {
-            "clientId": self.config.owner_keys[0],
-            "clientSecret": revealed(self.config.app_secrets)[0],
-            "subscriptions": list(_subscriptions(self.config.callback_topics)),
-            "ua": "conduit",
+    @property
+    def _fetchers(self) -> dict[str, Callable[[str], Raw | None]]:
+        found = self.account
+        operator = self.config.todo_operator or next(iter(self.config.todo_owners), "")
+        return {
+            "users": found.user,
+            "extcontacts": found.contact,
+            "process_instances": found.approval,
+            "todos": lambda id_: found.todo(operator, id_),
         }
-        told = self.http.json("POST", "/v1.0/gateway/connections/open", json=asked, repeatable=True)
-        if not isinstance(told, dict) or not told.get("endpoint") or not told.get("ticket"):
-            raise RetryableError("钉钉 gave no line: endpoint or ticket is missing")
-        return told
-
-
-def _subscriptions(callbacks: Iterable[str]) -> Iterable[dict[str, str]]:
-    yield {"type": "EVENT", "topic": "*"}
-    for topic in callbacks:
-        yield {"type": "CALLBACK", "topic": topic}
-
-
-def _frame(text: str) -> dict[str, Any]:
-    """The frame; empty when it is none, and then its text is kept as an item nobody can read."""
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict) or not isinstance(found.get("headers"), dict):
-        return {}
-    return found
-
-
-def _topic(frame: dict[str, Any]) -> str:
-    return str(frame.get("headers", {}).get("topic", "")) if frame.get("type") == "SYSTEM" else ""
-
-
-def _item_in(frame: dict[str, Any], text: str) -> Item:
-    """The item of a frame, written as 钉钉 would have pushed it to us."""
-    kind, headers = frame.get("type"), frame.get("headers", {})
-    try:
-        event = json.loads(frame["data"])
-        if kind == "EVENT":
-            event |= {name: headers[told] for name, told in _NAMES.items() if told in headers}
-    except (ValueError, LookupError, TypeError, RecursionError):
-        event = None
-    if event is None or kind not in ("EVENT", "CALLBACK"):
-        return Item(text.encode())
-    return item_of(json.dumps(event, ensure_ascii=False).encode())
-
-
-def _acknowledgement(frame: dict[str, Any]) -> str:
-    kind, headers = frame.get("type"), frame.get("headers", {})
-    data = {"EVENT": {"status": "SUCCESS"}, "CALLBACK": {"response": {}}}.get(str(kind))
-    told = {
-        "code": 200,
-        "headers": {"messageId": headers.get("messageId"), "contentType": "application/json"},
-        "message": "OK",
-        "data": frame.get("data", "") if data is None else json.dumps(data),
-    }
-    return json.dumps(told)
-
-
-def _raise_for_refusal(status: int, body: Any) -> None:
-    """Some limits come as 403, and an unknown client as 400."""
-    code = str(body.get("code", ""))[:100] if isinstance(body, dict) else ""
-    if any(word in code.lower() for word in _PACE):
-        raise RetryableError(f"钉钉 puts us off: {code}")
-    if status in (401, 403) or any(word in code.lower() for word in _WHO):
-        raise AuthError(
-            f"钉钉 does not let the app in: {status} {code}".rstrip(),
-            hint="Compare owner_keys (the first is the client id) and app_secrets with the app's "
-            "credentials, and see that Stream is switched on for it.",
-        )
-    if status == 400:
-        raise ConfigError(f"钉钉 refuses what we ask: {code}", hint="Check callback_topics.")

@@ -15,13 +15,13 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-from pydantic import Field, SecretStr
-
+from adapters.dingtalk.config import DingtalkConfig
 from hub.sdk import (
-    ConnectionConfig,
+    Deleted,
     Envelope,
     HookRequest,
     Item,
+    RecordRef,
     Reply,
     Row,
     SignatureError,
@@ -50,29 +50,11 @@ ROBOT = Recipe(
 )
 
 
-class DingtalkConfig(ConnectionConfig):
-    owner_keys: tuple[str, ...] = Field(
-        min_length=1,
-        description="Whom the events are for: the app key (client id); the suite key of a "
-        "third-party app; the corp id of events registered by a call",
-        examples=[["dingappkeyEXAMPLE"]],
-    )
-    tokens: tuple[SecretStr, ...] = Field(
-        default=(),
-        description="Token of the event subscription; two while it is changed",
-        examples=[["tokenEXAMPLE"]],
-    )
-    aes_keys: tuple[SecretStr, ...] = Field(
-        default=(),
-        description="aes_key of the event subscription, 43 letters; two while it is changed",
-        examples=[["AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"]],
-    )
-    app_secrets: tuple[SecretStr, ...] = Field(
-        default=(),
-        description="Secret of the app whose robot takes messages in HTTP mode; without it those "
-        "are refused",
-        examples=[["SECexample0123456789"]],
-    )
+APPROVALS = ("bpms_instance_change", "bpms_task_change")
+JOINED = ("user_add_org", "user_modify_org", "user_active_org", "user_dept_change")
+LEFT = "user_leave_org"
+
+Event = dict[str, Any]
 
 
 class DingtalkReceiver(WebhookReceiver[DingtalkConfig]):
@@ -88,9 +70,29 @@ class DingtalkReceiver(WebhookReceiver[DingtalkConfig]):
         item, success = item_of(opened.text), _success(request, token, opened)
         return success if item.type == "check_url" else Envelope([item], success)
 
-    def parse(self, body: bytes) -> Iterator[Row]:
-        event = json.loads(body)
-        if event.get("EventType") == "bpms_instance_change":
+    def parse(self, body: bytes) -> Iterator[Row | RecordRef | Deleted]:
+        event: Event = json.loads(body)
+        config = self.config
+        kind = event.get("EventType")
+        if kind in APPROVALS:
+            yield from self._approval(event)
+        elif "users" in config.address_book and (kind in JOINED or kind == LEFT):
+            made = Deleted if kind == LEFT else RecordRef
+            for id_ in event.get("UserId") or event.get("userId") or ():
+                yield made("users", str(id_))
+        elif event.get("msgId") and event.get("conversationId") in config.customer_chats:
+            yield Row("robot_messages", _with_customer(event))
+
+    def _approval(self, event: Event) -> Iterator[Row | RecordRef | Deleted]:
+        """The approval to fetch where it is one of ours; else what the event tells of it."""
+        id_, code = str(event["processInstanceId"]), event.get("processCode")
+        changed = event["EventType"] == "bpms_instance_change"
+        if changed and event.get("type") == "delete":
+            yield Deleted("process_instances", id_)
+        elif self.config.process_codes:
+            if not code or code in self.config.process_codes:
+                yield RecordRef("process_instances", id_)
+        elif changed:
             yield Row("process_instances", event)
 
     def sample(self, at: datetime) -> HookRequest:
@@ -120,6 +122,13 @@ class DingtalkReceiver(WebhookReceiver[DingtalkConfig]):
         return last
 
 
+def _with_customer(message: Event) -> Event:
+    """The message; who is no colleague has no staff id, and is the customer."""
+    if message.get("senderStaffId"):
+        return message
+    return {**message, "customer_id": message.get("senderUnionId") or message.get("senderId")}
+
+
 def _success(request: HookRequest, token: str, opened: Unsealed) -> Reply:
     sealed = seal(opened.key, b"success", opened.receiver)
     query = {name: request.query[name] for name in ("timestamp", "nonce")}
@@ -140,7 +149,7 @@ def _signed(query: dict[str, str], sealed: str, token: str, at: datetime) -> Hoo
 def item_of(body: bytes) -> Item:
     """The item of an event, or of a message to a robot."""
     try:
-        event: dict[str, Any] = json.loads(body)
+        event: Event = json.loads(body)
         event_id = event.get("eventId") or event.get("msgId")
         order_key = event.get("processInstanceId") or event.get("conversationId")
         type_ = event.get("EventType") or event.get("msgtype") or ""

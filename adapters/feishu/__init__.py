@@ -1,1 +1,1 @@
-"""飞书 Feishu and Lark: events, card callbacks and the help desk."""
+"""飞书 Feishu and Lark: events, the help desk, the address book, a table, approvals, messages."""

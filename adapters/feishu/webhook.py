@@ -19,12 +19,13 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-from pydantic import Field, SecretStr
-
+from adapters.feishu.config import FeishuConfig
+from adapters.feishu.messages import spoken
 from hub.sdk import (
-    ConnectionConfig,
+    Deleted,
     Envelope,
     HookRequest,
+    RecordRef,
     Reply,
     Row,
     SignatureError,
@@ -44,24 +45,13 @@ CARD = EVENT.model_copy(update={"digest": "sha1"})
 
 JSON = {"Content-Type": "application/json"}
 
-MESSAGE = "im.message.receive_v1"
+MESSAGE, RECALLED = "im.message.receive_v1", "im.message.recalled_v1"
+APPROVALS = ("approval_instance", "approval_task")
+JOINED, LEFT = ("contact.user.created_v3", "contact.user.updated_v3"), "contact.user.deleted_v3"
+TABLE = "drive.file.bitable_record_changed_v1"
 TICKETS = ("helpdesk.ticket.created_v1", "helpdesk.ticket.updated_v1")
 
 Event = dict[str, Any]
-
-
-class FeishuConfig(ConnectionConfig):
-    encrypt_keys: tuple[SecretStr, ...] = Field(
-        default=(),
-        description="Encrypt Key of the app; with one, what is not signed with it is refused; two "
-        "while it is changed",
-        examples=[["ekeyEXAMPLE"]],
-    )
-    verification_tokens: tuple[SecretStr, ...] = Field(
-        default=(),
-        description="Verification Token of the app; two while it is changed",
-        examples=[["vtokenEXAMPLE"]],
-    )
 
 
 class FeishuReceiver(WebhookReceiver[FeishuConfig]):
@@ -82,11 +72,22 @@ class FeishuReceiver(WebhookReceiver[FeishuConfig]):
             return Reply(200, answer.encode(), JSON)
         return Envelope(self.items(text, _names), Reply(200, b"{}", JSON))
 
-    def parse(self, body: bytes) -> Iterator[Row]:
+    def parse(self, body: bytes) -> Iterator[Row | RecordRef | Deleted]:
         event = json.loads(body)
-        if _type(event) in TICKETS:
-            told = event["event"]
+        type_, told, config = _type(event), _part(event, "event"), self.config
+        if type_ in TICKETS:
             yield Row("tickets", told.get("object", told))
+        elif type_ in APPROVALS and told.get("approval_code") in config.approval_codes:
+            yield RecordRef("instances", str(told["instance_code"]))
+        elif config.address_book and (type_ in JOINED or type_ == LEFT):
+            made = Deleted if type_ == LEFT else RecordRef
+            yield made("users", str(told["object"]["open_id"]))
+        elif type_ == TABLE and told.get("table_id") == config.bitable_table:
+            yield from _records(told) if told.get("file_token") == config.bitable_app else ()
+        elif type_ == MESSAGE and _part(told, "message").get("chat_id") in config.customer_chats:
+            yield Row("messages", _message(event))
+        elif type_ == RECALLED and told.get("chat_id") in config.customer_chats:
+            yield Deleted("messages", str(told["message_id"]))
 
     def sample(self, at: datetime) -> HookRequest:
         event_id = f"sample-{at.timestamp():.0f}"
@@ -128,6 +129,23 @@ class FeishuReceiver(WebhookReceiver[FeishuConfig]):
         )
 
 
+def _records(told: Event) -> Iterator[RecordRef | Deleted]:
+    for one in told["action_list"]:
+        made = Deleted if one["action"] == "record_deleted" else RecordRef
+        yield made("records", str(one["record_id"]))
+
+
+def _message(event: Event) -> Event:
+    """The message with its sender, its words, and the customer: who is of another tenant."""
+    told, home = event["event"], _part(event, "header").get("tenant_key")
+    message, sender = told["message"], told["sender"]
+    row = {**message, "sender": sender}
+    row["text"] = spoken(message.get("message_type"), _event(message.get("content") or b""))
+    if sender.get("sender_type") == "user" and sender.get("tenant_key") != home:
+        row["customer_id"] = sender["sender_id"]["open_id"]
+    return row
+
+
 def decrypt(encrypt_key: str, sealed: str) -> bytes:
     """The text of an encrypted event.
 
@@ -148,7 +166,7 @@ def _aes_key(encrypt_key: str) -> bytes:
     return hashlib.sha256(encrypt_key.encode()).digest()
 
 
-def _event(text: bytes) -> Event:
+def _event(text: bytes | str) -> Event:
     """The event; empty where there is none."""
     try:
         event = json.loads(text)

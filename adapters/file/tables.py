@@ -19,7 +19,7 @@ import openpyxl
 from openpyxl.utils.exceptions import InvalidFileException
 
 from adapters.file.config import Files, Format
-from hub.sdk import Raw, joined, plain
+from hub.sdk import Raw, id_of, plain
 
 FIELD_MAX = 16 * 1024 * 1024
 SHOWN_MAX = 2000
@@ -48,7 +48,7 @@ def rows(file: BinaryIO, format_: Format, told: Files, name: str) -> Generator[R
                 yield {"_error": row[:SHOWN_MAX], "_file": name, "_row": number}
             elif not told.key:
                 yield row
-            elif id_ := joined([row.get(column) for column in told.key]):
+            elif id_ := id_of([row.get(column) for column in told.key]):
                 yield {**row, "_id": id_}
             else:
                 shown = json.dumps(row, ensure_ascii=False)[:SHOWN_MAX]

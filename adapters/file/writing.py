@@ -11,7 +11,7 @@ from typing import Any
 from adapters.file.config import Files, format_of
 from adapters.file.places import Entry, Folder, Place, matching
 from adapters.file.tables import rendered, rows
-from hub.sdk import Change, Receipt, RejectedError, joined, parted, plain
+from hub.sdk import Change, Receipt, RejectedError, id_of, parts_of, plain
 
 OURS = "hub_key"
 """The column by which a row of a shared file is found again."""
@@ -59,10 +59,10 @@ def push(place: Place, name: str, told: Files, change: Change, now: datetime) ->
 def _named(row: dict[str, Any], told: Files, change: Change) -> str:
     """The id of the row, whose key columns are filled where they were not."""
     if change.id is not None:
-        row.update(zip(told.key, parted(change.id, len(told.key)), strict=True))
+        row.update(zip(told.key, parts_of(change.id, len(told.key)), strict=True))
     elif len(told.key) == 1 and not row.get(told.key[0]):
         row[told.key[0]] = change.marker or change.key
-    id_ = joined([row.get(column) for column in told.key])
+    id_ = id_of([row.get(column) for column in told.key])
     if not id_:
         raise RejectedError("the row has no key", hint='Let "push:" write its key columns.')
     return id_

@@ -1,1 +1,1 @@
-"""纷享销客 Fxiaoke (ShareCRM): callbacks of an app of the older generation."""
+"""纷享销客 Fxiaoke (ShareCRM): accounts, contacts, leads, orders, cases; callbacks."""

@@ -12,9 +12,8 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from pydantic import Field, SecretStr
-
-from hub.sdk import ConnectionConfig, Envelope, HookRequest, Reply, Row, WebhookReceiver
+from adapters.fxiaoke.config import FxiaokeConfig
+from hub.sdk import Envelope, HookRequest, Reply, Row, WebhookReceiver
 from hub.sdk.sealing import seal, unseal_any
 from hub.sdk.signing import Recipe, revealed, value_at
 
@@ -27,19 +26,6 @@ RECIPE = Recipe(
 )
 
 SUCCESS = Reply(200, b"success", {"Content-Type": "text/plain; charset=utf-8"})
-
-
-class FxiaokeConfig(ConnectionConfig):
-    tokens: tuple[SecretStr, ...] = Field(
-        min_length=1,
-        description="Token of the app's callback settings; two while it is changed",
-        examples=[["tokenEXAMPLE"]],
-    )
-    encoding_aes_keys: tuple[SecretStr, ...] = Field(
-        min_length=1,
-        description="EncodingAesKey of the callback settings, 43 letters; two while it is changed",
-        examples=[["AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"]],
-    )
 
 
 class FxiaokeReceiver(WebhookReceiver[FxiaokeConfig]):

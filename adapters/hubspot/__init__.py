@@ -1,1 +1,1 @@
-"""HubSpot: events of the CRM's objects."""
+"""HubSpot: contacts, companies, deals, tickets and notes; their events."""

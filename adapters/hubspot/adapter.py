@@ -1,155 +1,144 @@
-"""HubSpot's webhooks journal: events read from files in their order, where it cannot call us.
+"""HubSpot: pull and write contacts, companies, deals, tickets and notes; listen to the journal.
 
-HubSpot keeps three days. An entry of the journal names a file of events at a signed address and the
-offset behind which the next one is asked for; without news the answer is 204.
+A row is an object as HubSpot gives it. Added are ``associations`` (the main one first), to deals
+and tickets ``stage``, the words of their pipeline's stage, to deals a currency they do not name.
 
-Source: https://developers.hubspot.com/docs/api-reference/latest/webhooks-journal/guide (2026-03,
-checked 2026-11)
+Source: https://developers.hubspot.com/docs/api-reference/latest/crm (checked 2026-11)
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from typing import Any
-from urllib.parse import quote
+from datetime import UTC, datetime
+from functools import cached_property, partial
 
-from pydantic import Field, SecretStr
-
-from adapters.hubspot.webhook import HubspotConfig
+from adapters.hubspot.config import HubspotConfig
+from adapters.hubspot.crm import ANSWERS, CAP, Crm, refused
+from adapters.hubspot.journal import Journal
+from adapters.hubspot.objects import SCOPES, STREAMS, modified
 from hub.sdk import (
     Adapter,
-    AuthError,
+    Change,
     ConfigError,
-    CursorExpiredError,
     Emit,
     Http,
-    Item,
+    Page,
     Raw,
+    Receipt,
+    RecordRef,
     RejectedError,
-    RetryableError,
+    Stream,
+    Survey,
+    instant,
+    scan,
 )
 from hub.sdk.auth import OAuth2, TokenAuth
 from hub.sdk.signing import revealed
 
-POLL_S = 5.0
-BATCH_MAX = 500
-SCOPE = "developer.webhooks_journal.read"
 
-_KINDS = {
-    "0-1": "contact",
-    "0-2": "company",
-    "0-3": "deal",
-    "0-5": "ticket",
-    "0-7": "product",
-    "0-8": "line_item",
-}
-_VERBS = {
-    "CREATE": "creation",
-    "UPDATE": "propertyChange",
-    "DELETE": "deletion",
-    "GDPR_DELETE": "privacyDeletion",
-    "MERGE": "merge",
-    "RESTORE": "restore",
-    "ASSOCIATION_ADDED": "associationChange",
-    "ASSOCIATION_REMOVED": "associationChange",
-}
-"""The words of the journal, and those a webhook uses for the same."""
+class HubspotAdapter(Adapter[HubspotConfig]):
+    """One account, or one app whose journal is read."""
 
+    looks_up = True
+    streams = STREAMS
 
-class HubspotJournalConfig(HubspotConfig):
-    client_id: SecretStr = Field(
-        default=SecretStr(""), description="Client id of the app; the journal is read with it"
-    )
-    portal_id: int | None = Field(
-        default=None, description="Account whose events are read; all the app's, if not given"
-    )
-    api_url: str = Field(
-        default="https://api.hubapi.com",
-        pattern=r"^https?://",
-        description="Where the journal is read",
-    )
-    journal_version: str = Field(
-        default="2026-03", pattern=r"^[\w-]+$", description="Version of the journal's API"
-    )
-
-
-class HubspotAdapter(Adapter[HubspotJournalConfig]):
-    """One app. It only listens; what it emits is read by ``HubspotReceiver.parse``."""
+    def reads(self, stream: Stream) -> bool:
+        return self.config.calls
 
     def connect(self) -> Http:
         c = self.config
-        oauth = OAuth2(
+        if not c.calls:
+            raise ConfigError("nothing can be asked without access_token", hint="Set it.")
+        headers, auth = {}, None
+        if token := c.access_token.get_secret_value():
+            headers = {"Authorization": f"Bearer {token}"}
+        else:
+            auth = TokenAuth(self.tokens, self.oauth().renew)
+        return Http(
+            c.api_url,
+            auth=auth,
+            headers=headers,
+            raise_for_body=ANSWERS,
+            raise_for_refusal=refused,
+        )
+
+    def oauth(self) -> OAuth2:
+        c = self.config
+        id_, secrets = c.client_id.get_secret_value(), revealed(c.client_secrets)
+        if not (id_ and secrets):
+            hint = "Set client_id and client_secrets."
+            raise ConfigError("nobody can sign in without the app's id and secret", hint=hint)
+        return OAuth2(
             f"{c.api_url}/oauth/v1/token",
-            client_id=c.client_id.get_secret_value(),
-            client_secret=revealed(c.client_secrets)[0],
-            scope=SCOPE,
+            client_id=id_,
+            client_secret=secrets[0],
+            authorize_url=c.authorize_url,
+            scope=SCOPES,
             in_body=True,
         )
-        base = f"{c.api_url}/webhooks-journal/journal/{c.journal_version}"
-        return Http(base, auth=TokenAuth(self.tokens, oauth.renew))
+
+    @cached_property
+    def crm(self) -> Crm:
+        return Crm(self.http, self.config)
+
+    @cached_property
+    def journal(self) -> Journal:
+        journal = Journal(self.config)
+        journal.http.pace = self.pace
+        return journal
+
+    def close(self) -> None:
+        super().close()
+        if "journal" in self.__dict__:
+            self.journal.http.close()
 
     def check(self) -> None:
-        if self.config.client_id.get_secret_value():  # who takes webhooks only has nothing to try
-            self._entry(None)
+        if self.config.calls:
+            for stream in STREAMS:
+                self.crm.readable(stream.name)
+        elif self.config.client_id.get_secret_value():
+            self.journal.entry(None)  # who takes webhooks only has nothing to try
+
+    def pull(self, stream: Stream, cursor: str | None) -> Iterator[Page]:
+        yield from scan(
+            partial(self.crm.changed, stream.name),
+            cursor,
+            now=self.http.now,
+            since=self.config.backfill_from,
+            overlap_s=stream.overlap_s,
+            stamp=lambda row: _changed_at(row, modified(stream.name)),
+            cap=CAP,
+        )
+
+    def survey(self, stream: Stream, cursor: str | None) -> Iterator[Survey]:
+        while True:
+            seen, cursor = self.crm.existing(stream.name, cursor)
+            yield Survey(seen, cursor)
+            if cursor is None:
+                return
+
+    def fetch(self, ref: RecordRef) -> Raw | None:
+        # The id of an object that was merged into another gives that one: it is gone itself.
+        return next((r for r in self.crm.read(ref.stream, [ref.id]) if r["id"] == ref.id), None)
+
+    def find(self, stream: Stream, values: Raw) -> list[Raw]:
+        return self.crm.having(stream.name, values.get("properties", {}))
+
+    def push(self, stream: Stream, change: Change) -> Receipt:
+        marker = change.marker or change.key
+        if change.id is None and stream.name == "notes":
+            return Receipt(self.crm.note(change.values, marker))
+        if change.id is None:
+            return Receipt(self.crm.create(stream.name, change.values, marker))
+        if stream.name == "notes":
+            raise RejectedError("a note is written once, not changed")
+        self.crm.update(stream.name, change)
+        return Receipt(change.id)
 
     def listen(self, emit: Emit) -> None:
-        if not self.config.client_id.get_secret_value():
-            raise ConfigError("the journal needs the app's client_id", hint="Set client_id.")
-        while True:
-            entry = self._entry(emit.cursor)
-            if entry is None or entry["currentOffset"] == emit.cursor:
-                emit()
-                emit.rest(POLL_S)
-                continue
-            *first, last = self._batches(entry)
-            for items in first:
-                emit(*items)
-            emit(*last, cursor=entry["currentOffset"])
-
-    def _entry(self, cursor: str | None) -> Raw | None:
-        """The next entry, or the earliest; None when there is none yet.
-
-        Raises:
-            CursorExpiredError: HubSpot no longer knows the offset.
-        """
-        path = f"/offset/{quote(cursor, safe='')}/next" if cursor else "/earliest"
-        portal = self.config.portal_id
-        try:
-            told: Raw | None = self.http.get(path, params={"installPortalId": portal})
-        except RejectedError as exc:
-            if cursor:
-                raise CursorExpiredError(
-                    "HubSpot's journal no longer knows where we were",
-                    hint="What is older than three days is lost to the journal; pull it.",
-                ) from exc
-            raise ConfigError(
-                "HubSpot has no journal for this app",
-                hint="Subscribe the app to events by API, and check journal_version and portal_id.",
-            ) from exc
-        return told or None
-
-    def _batches(self, entry: Raw) -> list[list[Item]]:
-        """The events of an entry's file, in parts that fit a transaction; at least one."""
-        try:
-            events = self.http.get(entry["url"])["journalEvents"]
-        except AuthError as exc:  # of the signed address, not of the app
-            raise RetryableError("the address of a journal file has expired") from exc
-        items = list(_items(entry["currentOffset"], events))
-        return [items[n : n + BATCH_MAX] for n in range(0, len(items), BATCH_MAX)] or [[]]
+        self.journal.listen(emit)
 
 
-def _items(offset: str, events: list[Raw]) -> Iterator[Item]:
-    """The items of a file, written as webhooks tell them; read again, they have the same ids."""
-    for number, event in enumerate(events):
-        kind = _KINDS.get(str(event.get("objectTypeId", event.get("fromObjectTypeId"))), "object")
-        action = str(event.get("action", ""))
-        type_ = f"{kind}.{_VERBS.get(action, action.lower())}"
-        body: dict[str, Any] = {**event, "subscriptionType": type_}
-        of = event.get("objectId", event.get("fromObjectId"))
-        yield Item(
-            json.dumps(body, ensure_ascii=False).encode(),
-            event_id=f"journal/{offset}/{number}",
-            order_key=f"{kind}/{of}" if of is not None else None,
-            type=type_,
-        )
+def _changed_at(row: Raw, name: str) -> datetime:
+    told = instant(row["properties"].get(name) or row["updatedAt"])
+    return told or datetime.min.replace(tzinfo=UTC)

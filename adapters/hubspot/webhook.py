@@ -10,11 +10,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import Field, SecretStr
-
-from hub.sdk import ConnectionConfig, Deleted, Envelope, HookRequest, Row, WebhookReceiver
+from adapters.hubspot.config import HubspotConfig
+from adapters.hubspot.objects import KINDS, STREAM_OF
+from hub.sdk import ConfigError, Deleted, Envelope, HookRequest, RecordRef, WebhookReceiver
 from hub.sdk.signing import Recipe, revealed, verify_any
 
 RECIPES = {
@@ -33,21 +33,7 @@ RECIPES = {
     "v1": Recipe(signature="header:x-hubspot-signature", parts=("secret", "body"), digest="sha256"),
 }
 
-STREAMS = {"contact": "contacts", "company": "companies", "ticket": "tickets"}
-
 GONE = ("deletion", "privacyDeletion")
-
-
-class HubspotConfig(ConnectionConfig):
-    client_secrets: tuple[SecretStr, ...] = Field(
-        min_length=1,
-        description="Client secret of the app; two while one is rotated",
-    )
-    versions: tuple[Literal["v3", "v2", "v1"], ...] = Field(
-        min_length=1,
-        default=("v3",),
-        description="Signatures we believe; v1 and v2 can be sent again by whoever saw them",
-    )
 
 
 class HubspotReceiver(WebhookReceiver[HubspotConfig]):
@@ -58,21 +44,38 @@ class HubspotReceiver(WebhookReceiver[HubspotConfig]):
         verify_any(believed, request, revealed(self.config.client_secrets))
         return Envelope(self.items(request.body, _name, _split))
 
-    def parse(self, body: bytes) -> Iterator[Row | Deleted]:
-        """Only what is gone: a change names its object, which must be fetched to be known."""
+    def parse(self, body: bytes) -> Iterator[RecordRef | Deleted]:
+        """What is gone, and what must be fetched to be known; of a merge both."""
         event = json.loads(body)
         kind, _, verb = event["subscriptionType"].partition(".")
-        if kind in STREAMS and verb in GONE:
-            yield Deleted(STREAMS[kind], str(event["objectId"]))
+        kind = KINDS.get(str(event.get("objectTypeId")), kind) if kind == "object" else kind
+        stream = STREAM_OF.get(kind)
+        if stream is None:
+            return
+        if verb in GONE:
+            yield Deleted(stream, str(event["objectId"]))
+            return
+        of, primary = _of(event), event.get("primaryObjectId")
+        kept = str(of)
+        if verb == "merge":  # it may have made a third object of two
+            kept = str(event.get("newObjectId") or primary or of)
+            merged = (*event.get("mergedObjectIds", ()), primary, of)
+            for id_ in sorted({str(one) for one in merged if one is not None} - {kept}):
+                yield Deleted(stream, id_)
+        if self.config.calls:
+            yield RecordRef(stream, kept)
 
     def sample(self, at: datetime) -> HookRequest:
+        secrets = revealed(self.config.client_secrets)
+        if not secrets:
+            raise ConfigError("nothing proves events", hint="Set client_secrets.")
         instant = round(at.timestamp() * 1000)
         event = {"eventId": 0, "subscriptionId": 0, "objectId": 0, "occurredAt": instant}
         body = json.dumps([{**event, "subscriptionType": "sample.creation"}]).encode()
         headers = {"x-hubspot-request-timestamp": str(instant)}
         bare = HookRequest("POST", headers, {}, body, at, url=self.address)
         recipe = RECIPES[self.config.versions[0]]
-        return recipe.sign(bare, revealed(self.config.client_secrets)[0])
+        return recipe.sign(bare, secrets[0])
 
 
 def _split(found: Any) -> list[Any]:
@@ -81,6 +84,11 @@ def _split(found: Any) -> list[Any]:
 
 def _name(event: Any) -> tuple[Any, Any, Any]:
     type_ = event["subscriptionType"]
-    of, told = event["objectId"], (event["subscriptionId"], event["eventId"], event["occurredAt"])
+    of, told = _of(event), (event["subscriptionId"], event["eventId"], event["occurredAt"])
     # eventId alone is not promised to be unique
     return "/".join(map(str, (*told, of))), f"{type_.partition('.')[0]}/{of}", type_
+
+
+def _of(event: Any) -> Any:
+    """The object an event is of; that of a link names its two ends."""
+    return event.get("objectId", event.get("fromObjectId"))

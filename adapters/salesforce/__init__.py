@@ -1,1 +1,1 @@
-"""Salesforce: outbound messages."""
+"""Salesforce: contacts, accounts, leads, cases, opportunities and orders; outbound messages."""

@@ -15,15 +15,17 @@ from datetime import datetime
 from typing import Any
 from xml.etree.ElementTree import Element
 
-from pydantic import Field
-
-from hub.sdk import Envelope, HookRequest, Reply, Row, WebhookReceiver
-from hub.sdk.proof import ProofConfig, attest, prove
+from adapters.salesforce.config import SalesforceConfig
+from adapters.salesforce.soql import OBJECTS
+from hub.sdk import Envelope, HookRequest, RecordRef, Reply, WebhookReceiver
+from hub.sdk.proof import attest, prove
 from hub.sdk.signing import verify_token, xml
 
 SOAP = "{http://schemas.xmlsoap.org/soap/envelope/}"
 OUTBOUND = "{http://soap.sforce.com/2005/09/outbound}"
 TYPE = "{http://www.w3.org/2001/XMLSchema-instance}type"
+
+STREAMS = {name: stream for stream, name in OBJECTS.items()}
 
 ACK = Reply(
     200,
@@ -42,14 +44,6 @@ _SAMPLE = (
 )
 
 
-class SalesforceConfig(ProofConfig):
-    organization_ids: tuple[str, ...] = Field(
-        min_length=1,
-        description="Ids of the organizations we take messages from (Company Information)",
-        examples=[["00D000000000001EAA"]],
-    )
-
-
 class SalesforceReceiver(WebhookReceiver[SalesforceConfig]):
     """Outbound messages of our organizations. An item is one notification, as JSON."""
 
@@ -61,10 +55,13 @@ class SalesforceReceiver(WebhookReceiver[SalesforceConfig]):
         verify_token([id_[:15] for id_ in self.config.organization_ids], told.strip()[:15])
         return Envelope(self.items(request.body, _name, _split, read=lambda _: root), ACK)
 
-    def parse(self, body: bytes) -> Iterator[Row]:
-        """No rows: the record must be fetched to be known."""
-        _name(json.loads(body))
-        yield from ()
+    def parse(self, body: bytes) -> Iterator[RecordRef]:
+        """The record, which must be fetched to be known; nothing where the hub may not ask."""
+        told = json.loads(body)
+        _name(told)
+        id_, stream = told["record"].get("Id"), STREAMS.get(told["type"])
+        if self.config.calls and stream and id_:
+            yield RecordRef(stream, id_)
 
     def sample(self, at: datetime) -> HookRequest:
         told = _SAMPLE.format(organization=self.config.organization_ids[0], at=at.timestamp())

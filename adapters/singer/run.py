@@ -16,13 +16,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from adapters.singer.tap import Tap
-from hub.sdk import ConfigError, Page, Raw, joined, plain
+from hub.sdk import ConfigError, Page, Raw, id_of, plain
 
 KEPT = 8
 """Pages kept for whoever goes on: the hub reads a few ahead of what it stores."""
 
 FEW = 50
-"""Fewer rows wait for a later STATE, so that a tap with one behind each row makes no page of each."""
+"""Fewer rows wait for a later STATE: a tap with one behind each row makes no page of each."""
 
 PARKED_S = 120.0
 """How long a tap waits for somebody to go on."""
@@ -144,7 +144,7 @@ class Run:
             )
         self._since += 1
         row: Raw = plain(record)
-        id_ = joined([row.get(name) for name in self._keys])
+        id_ = id_of([row.get(name) for name in self._keys])
         if id_ and row.get("_sdc_deleted_at"):
             gone.append(id_)
         else:

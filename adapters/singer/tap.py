@@ -140,7 +140,7 @@ def _run(config: SingerConfig, arguments: Sequence[str], folder: Path) -> subpro
     environment |= {"PYTHONUNBUFFERED": "1", **config.environment}
     secret = os.memfd_create("config")
     try:
-        with open(secret, "wb", closefd=False) as file:  # noqa: PTH123 - it has no path
+        with open(secret, "wb", closefd=False) as file:
             file.write(json.dumps(told(config), ensure_ascii=False).encode())
         return subprocess.Popen(  # noqa: S603 - the program an administrator names
             [*config.command, "--config", f"/proc/self/fd/{secret}", *arguments],

@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from pydantic import Field, SecretStr
-
-from hub.sdk import ConnectionConfig, Envelope, HookRequest, Reply, Row, WebhookReceiver
-from hub.sdk.signing import Recipe, form, revealed
+from adapters.slack.account import SlackConfig
+from adapters.slack.events import read, read_form, said
+from hub.sdk import Deleted, Envelope, HookRequest, RecordRef, Reply, Row, WebhookReceiver
+from hub.sdk.signing import Recipe, revealed
 
 RECIPE = Recipe(
     signature="header:x-slack-signature",
@@ -27,30 +27,25 @@ RECIPE = Recipe(
 )
 
 
-class SlackConfig(ConnectionConfig):
-    signing_secrets: tuple[SecretStr, ...] = Field(
-        min_length=1,
-        description="Signing Secret of the app (Basic Information); two while one is rotated",
-    )
-
-
 class SlackReceiver(WebhookReceiver[SlackConfig]):
     """One app. An item is an event, a command or an interaction as Slack sent it."""
 
     def open(self, request: HookRequest) -> Envelope | Reply:
         RECIPE.verify(request, revealed(self.config.signing_secrets))
         if not request.body.startswith(b"{"):
-            return Envelope(self.items(request.body, _asked, read=_form), Reply())
+            return Envelope(self.items(request.body, _asked, read=read_form), Reply())
         items = self.items(request.body, _event)
         if items[0].type == "url_verification":
             challenge = str(json.loads(request.body).get("challenge"))
             return Reply(200, challenge.encode("utf-8", "replace"), {"Content-Type": "text/plain"})
         return Envelope(items)
 
-    def parse(self, body: bytes) -> Iterator[Row]:
-        """No rows: words among colleagues are no customer's, and commands are for the desk."""
-        (_event if body.startswith(b"{") else _asked)(_read(body))
-        yield from ()
+    def parse(self, body: bytes) -> Iterator[Row | RecordRef | Deleted]:
+        """What is said in customers' channels; words among colleagues are no customer's."""
+        found = read(body)
+        (_event if body.startswith(b"{") else _asked)(found)
+        if body.startswith(b"{"):
+            yield from said(self.config, found)
 
     def sample(self, at: datetime) -> HookRequest:
         event = {"type": "sample", "channel": "sample"}
@@ -59,16 +54,6 @@ class SlackReceiver(WebhookReceiver[SlackConfig]):
         headers = {"x-slack-request-timestamp": str(int(at.timestamp()))}
         bare = HookRequest("POST", headers, {}, json.dumps(named).encode(), at)
         return RECIPE.sign(bare, revealed(self.config.signing_secrets)[0])
-
-
-def _read(body: bytes) -> Any:
-    return json.loads(body) if body.startswith(b"{") else _form(body)
-
-
-def _form(body: bytes) -> Any:
-    """The fields of a command, or what the one field of an interaction holds."""
-    fields = dict(form(body))
-    return json.loads(fields["payload"]) if "payload" in fields else fields
 
 
 def _event(wrapper: Any) -> tuple[Any, Any, Any]:

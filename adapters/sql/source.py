@@ -37,7 +37,7 @@ from sqlalchemy.types import NULLTYPE
 
 from adapters.sql.config import Children, Table
 from adapters.sql.values import alike, packed, typed, unpacked
-from hub.sdk import ConfigError, Raw, instant, joined, parted, plain, zone_of
+from hub.sdk import ConfigError, Raw, id_of, instant, parts_of, plain, zone_of
 
 Selected = Select[*tuple[Any, ...]]
 
@@ -159,7 +159,7 @@ class Source:
             query = query.where(self._after(self.key, unpacked(position)))
         rows = [tuple(row) for row in conn.execute(query.limit(size))]
         count = len(self.told.key)
-        found = [(joined(row[:count]), self._instant(row[-1]) if stamp else "") for row in rows]
+        found = [(id_of(row[:count]), self._instant(row[-1]) if stamp else "") for row in rows]
         found = [one for one in found if one[0]]
         return found, packed(rows[-1][:count]) if len(rows) == size else None
 
@@ -211,7 +211,7 @@ class Source:
         return rows
 
     def _row(self, found: Mapping[str, Any]) -> Raw:
-        ours = {"_id": joined(self._key_of(found))}
+        ours = {"_id": id_of(self._key_of(found))}
         if self.told.modified:
             ours["_changed_at"] = self.version_of(found)
         return {**{name: plain(value) for name, value in found.items()}, **ours}
@@ -238,9 +238,9 @@ class Source:
             some = [self._value(value) for value in parents[at : at + IN_MAX]]
             for child in conn.execute(query.where(link.in_(some))).mappings():
                 raw = {str(key): plain(value) for key, value in child.items()}
-                of.setdefault(joined([child[told.column]]), []).append(raw)
+                of.setdefault(id_of([child[told.column]]), []).append(raw)
         for one, row in zip(found, rows, strict=True):
-            row[name] = of.get(joined([one[told.parent]]), [])
+            row[name] = of.get(id_of([one[told.parent]]), [])
 
     def _key_of(self, row: Mapping[str, Any]) -> list[Any]:
         try:
@@ -312,7 +312,7 @@ class Source:
         if sample is None:
             return None
         try:
-            texts = parted(id_, len(self.told.key))
+            texts = parts_of(id_, len(self.told.key))
             return [typed(value, text) for value, text in zip(sample, texts, strict=True)]
         except (ValueError, ArithmeticError):
             return None

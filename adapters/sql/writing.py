@@ -12,7 +12,7 @@ from sqlalchemy import Column, Connection, MetaData, Row, Table, exc, insert, se
 
 from adapters.sql.kinds import code_of
 from adapters.sql.source import Source
-from hub.sdk import Change, ConflictError, Receipt, RejectedError, instant, joined, plain
+from hub.sdk import Change, ConflictError, Receipt, RejectedError, id_of, instant, plain
 
 
 def push(conn: Connection, source: Source, change: Change) -> Receipt:
@@ -74,12 +74,12 @@ def _create(
         row = conn.execute(known).one()
     elif not told.marker and not _is(row, values):
         raise ConflictError(f"{source.name} has a row with this key and other values")
-    return Receipt(id=joined([row._mapping[name] for name in told.key]))
+    return Receipt(id=id_of([row._mapping[name] for name in told.key]))
 
 
 def _is(row: Row[Any], values: Mapping[str, Any]) -> bool:
     had = row._mapping
-    return all(joined([had[name]]) == joined([value]) for name, value in values.items())
+    return all(id_of([had[name]]) == id_of([value]) for name, value in values.items())
 
 
 def _values(table: Table, values: Mapping[str, Any], zone: tzinfo) -> dict[str, Any]:

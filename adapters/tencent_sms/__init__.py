@@ -1,1 +1,1 @@
-"""腾讯云短信 Tencent Cloud SMS: how calls are signed."""
+"""腾讯云短信 Tencent Cloud SMS: messages by template, their receipts, and customers' replies."""

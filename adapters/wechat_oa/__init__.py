@@ -1,1 +1,1 @@
-"""微信公众号: messages and events of a WeChat Official Account."""
+"""微信公众号: followers of a WeChat Official Account, and messages both ways."""

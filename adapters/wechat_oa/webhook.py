@@ -3,6 +3,8 @@
 In plain mode ``signature`` is the hex SHA-1 of the token, timestamp and nonce, sorted: it proves
 the sender and says nothing of the body. In safe mode ``msg_signature`` covers the sealed text, too.
 
+An event names a follower: who that is now is asked for, once the account's secret is known.
+
 Source: https://developers.weixin.qq.com/doc/service/guide/dev/push/ (checked 2026-11)
 """
 
@@ -13,7 +15,16 @@ from datetime import datetime
 
 from pydantic import Field, SecretStr
 
-from hub.sdk import ConnectionConfig, Envelope, HookRequest, Reply, Row, WebhookReceiver
+from hub.sdk import (
+    ConfigError,
+    ConnectionConfig,
+    Envelope,
+    HookRequest,
+    RecordRef,
+    Reply,
+    Row,
+    WebhookReceiver,
+)
 from hub.sdk.sealing import seal, unseal_any
 from hub.sdk.signing import Recipe, revealed, value_at, xml
 
@@ -33,6 +44,8 @@ SAFE = Recipe(
     timestamp="query:timestamp",
 )
 
+FOLLOWED = ("subscribe", "unsubscribe")
+
 TEXT = {"Content-Type": "text/plain; charset=utf-8"}
 
 
@@ -43,8 +56,9 @@ class WechatConfig(ConnectionConfig):
         examples=["wx0123456789abcdef"],
     )
     tokens: tuple[SecretStr, ...] = Field(
-        min_length=1,
-        description="Token of the server settings; two while it is changed",
+        default=(),
+        description="Token of the server settings; two while it is changed; none when WeChat does "
+        "not call us",
         examples=[["tokenEXAMPLE"]],
     )
     encoding_aes_keys: tuple[SecretStr, ...] = Field(
@@ -53,6 +67,15 @@ class WechatConfig(ConnectionConfig):
         "plain mode is refused",
         examples=[["AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"]],
     )
+    app_secret: SecretStr = Field(
+        default=SecretStr(""),
+        description="AppSecret of the account; without it messages are received and nothing is "
+        "asked of WeChat",
+    )
+
+    @property
+    def may_ask(self) -> bool:
+        return bool(self.app_secret.get_secret_value())
 
 
 class WechatReceiver(WebhookReceiver[WechatConfig]):
@@ -71,12 +94,16 @@ class WechatReceiver(WebhookReceiver[WechatConfig]):
             text = request.body
         return Envelope(self.items(text, _names, read=_fields), Reply(200, b"success", TEXT))
 
-    def parse(self, body: bytes) -> Iterator[Row]:
+    def parse(self, body: bytes) -> Iterator[Row | RecordRef]:
         event = _fields(body)
         if event["MsgType"] != "event":
             yield Row("messages", event)
+        elif event.get("Event") in FOLLOWED and self.config.may_ask:
+            yield RecordRef("users", event["FromUserName"])
 
     def sample(self, at: datetime) -> HookRequest:
+        if not self.config.tokens:
+            raise ConfigError("no callbacks are configured", hint="Set tokens.")
         second = str(int(at.timestamp()))
         told = f"<CreateTime>{second}</CreateTime><Event>sample</Event>"
         body = f"<xml><MsgType>event</MsgType><FromUserName>sample</FromUserName>{told}</xml>"

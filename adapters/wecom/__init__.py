@@ -1,1 +1,1 @@
-"""企业微信 WeCom: callbacks of apps, suites and bots."""
+"""企业微信 WeCom: customers, members, 微信客服; callbacks of apps, suites and bots."""

@@ -1,7 +1,8 @@
 """Callbacks of 企业微信 apps, suites (third-party apps) and bots.
 
 Every text is sealed with the callback's EncodingAESKey; ``msg_signature`` is the hex SHA-1 of the
-token, timestamp, nonce and sealed text, sorted. Apps and suites send XML, bots send JSON.
+token, timestamp, nonce and sealed text, sorted. Apps and suites send XML, bots send JSON. Events
+name customers and say nothing of them: what they name is fetched, once the app's secret is known.
 
 Source: https://developer.work.weixin.qq.com/document/path/90968 (checked 2026-11)
 """
@@ -17,9 +18,13 @@ from xml.sax.saxutils import escape
 from pydantic import Field, SecretStr
 
 from hub.sdk import (
+    ConfigError,
     ConnectionConfig,
+    Deleted,
     Envelope,
     HookRequest,
+    News,
+    RecordRef,
     Reply,
     Row,
     SignatureError,
@@ -47,22 +52,45 @@ TYPE_FIELDS = ("InfoType", "Event", "MsgType", "msgtype")
 ORDER_FIELDS = ("ExternalUserID", "ChatId", "FromUserName", "SuiteId", "chatid")
 
 
+CONTACT_CHANGES = (
+    "add_external_contact",
+    "add_half_external_contact",
+    "edit_external_contact",
+    "transfer_fail",
+    "del_follow_user",
+)
+"""After these, what is between member and customer is asked for: it may be over as well."""
+
+MEMBER_CHANGES = ("create_user", "update_user")
+
+
 class WecomConfig(ConnectionConfig):
     receive_ids: tuple[str, ...] = Field(
         min_length=1,
-        description="Whom the texts are for: the corp id; for a third-party app also its suite id",
+        description="Whom the texts are for: first the corp id; for a third-party app also its "
+        "suite id",
         examples=[["ww1234567890abcdef"]],
     )
     tokens: tuple[SecretStr, ...] = Field(
-        min_length=1,
-        description="Token of the callback settings; two while it is changed",
+        default=(),
+        description="Token of the callback settings; two while it is changed; none when WeCom does "
+        "not call us",
         examples=[["tokenEXAMPLE"]],
     )
     encoding_aes_keys: tuple[SecretStr, ...] = Field(
-        min_length=1,
+        default=(),
         description="EncodingAESKey of the callback settings, 43 letters; two while it is changed",
         examples=[["AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"]],
     )
+    secret: SecretStr = Field(
+        default=SecretStr(""),
+        description="Secret of the self-built app; without it callbacks are kept and nothing is "
+        "asked of WeCom",
+    )
+
+    @property
+    def may_ask(self) -> bool:
+        return bool(self.secret.get_secret_value())
 
 
 class WecomReceiver(WebhookReceiver[WecomConfig]):
@@ -77,12 +105,29 @@ class WecomReceiver(WebhookReceiver[WecomConfig]):
         answer = b"success" if b"<InfoType>" in text else b""
         return Envelope(self.items(text, _names, read=_fields), Reply(200, answer, TEXT))
 
-    def parse(self, body: bytes) -> Iterator[Row]:
-        """Nothing: these events name customers and say nothing of them."""
-        _fields(body)
-        yield from ()
+    def parse(self, body: bytes) -> Iterator[Row | RecordRef | Deleted | News]:
+        event = _fields(body)
+        change, user = event.get("ChangeType"), event.get("UserID", "")
+        relation = f"{user}/{event.get('ExternalUserID', '')}"
+        kind = event.get("Event")
+        if kind == "template_card_event":
+            yield Row("card_clicks", event)
+        elif change == "del_external_contact":
+            yield Deleted("contacts", relation)
+        elif change == "delete_user":
+            yield Deleted("agents", user)
+        elif not self.config.may_ask:
+            return
+        elif kind == "kf_msg_or_event":
+            yield News("messages", event.get("Token", ""))
+        elif change in CONTACT_CHANGES:
+            yield RecordRef("contacts", relation)
+        elif change in MEMBER_CHANGES:
+            yield News("agents")
 
     def sample(self, at: datetime) -> HookRequest:
+        if not self.config.tokens or not self.config.encoding_aes_keys:
+            raise ConfigError("no callbacks are configured", hint="Set tokens, encoding_aes_keys.")
         told = f"<CreateTime>{int(at.timestamp())}</CreateTime><Event>sample</Event>"
         message = f"<xml><MsgType>event</MsgType><FromUserName>sys</FromUserName>{told}</xml>"
         sealed = self._sealed(message.encode(), self.config.receive_ids[0])

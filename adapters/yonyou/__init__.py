@@ -1,1 +1,1 @@
-"""用友 YonBIP and YonSuite: event push."""
+"""用友 YonBIP and YonSuite: customers, products, orders and opportunities; event push."""

@@ -12,11 +12,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import Field, SecretStr
-
-from hub.sdk import ConnectionConfig, Envelope, HookRequest, Reply, Row, WebhookReceiver
+from adapters.yonyou.config import YonyouConfig
+from hub.sdk import Envelope, HookRequest, RecordRef, Reply, WebhookReceiver, at
 from hub.sdk.sealing import seal, unseal_any
 from hub.sdk.signing import Recipe, revealed, value_at, verify_any
 
@@ -45,21 +44,11 @@ VARIANTS = {
 }
 
 
-class YonyouConfig(ConnectionConfig):
-    app_key: str = Field(
-        min_length=1,
-        description="Key of the app; the sealed texts name it",
-        examples=["appKeyEXAMPLE"],
-    )
-    app_secrets: tuple[SecretStr, ...] = Field(
-        min_length=1,
-        description="Secret of the app; two while it is changed",
-        examples=[["0123456789abcdef0123456789abcdef"]],
-    )
-    reply: Literal["sealed", "plain"] = Field(
-        default="sealed",
-        description='How an event is answered: "success" sealed and signed, or in clear',
-    )
+ABOUT = {"YXYBASEDOC_AA_MERCHANT": "customers", "SALE_": "orders"}
+"""What an event is about, by how its code begins. Other events say nothing the hub can ask for."""
+
+ID = "id || billId || BILL_INFO.billId || archive.id || userObject.archives[0].id || data.id"
+"""Where an event has the id of what changed: each kind has its own place."""
 
 
 class YonyouReceiver(WebhookReceiver[YonyouConfig]):
@@ -78,10 +67,13 @@ class YonyouReceiver(WebhookReceiver[YonyouConfig]):
             return reply
         return Envelope(items, reply, learned={"signature": variant})
 
-    def parse(self, body: bytes) -> Iterator[Row]:
-        """Nothing: an event says that something changed, each kind in words of its own."""
-        _names(json.loads(body))
-        yield from ()
+    def parse(self, body: bytes) -> Iterator[RecordRef]:
+        """What changed, to be asked for; an event of a deletion as well: the answer tells."""
+        event = json.loads(body)
+        _names(event)
+        about = _about(event)
+        if about and self.config.asks:
+            yield about
 
     def sample(self, at: datetime) -> HookRequest:
         variant = self.learned.get("signature", "hmac-sha256")
@@ -114,5 +106,14 @@ def aes_key(app_secret: str) -> str:
     return app_secret.replace("-", "")[:43].ljust(43, "0")
 
 
-def _names(event: dict[str, Any]) -> tuple[Any, None, Any]:
-    return event.get("eventId"), None, event["type"]
+def _about(event: dict[str, Any]) -> RecordRef | None:
+    kind = str(event["type"])
+    stream = next((of for begins, of in ABOUT.items() if kind.startswith(begins)), None)
+    id_ = at(ID, event)
+    return RecordRef(stream, str(id_)) if stream and id_ else None
+
+
+def _names(event: dict[str, Any]) -> tuple[Any, str | None, Any]:
+    about = _about(event)
+    key = f"{about.stream}/{about.id}" if about else None
+    return event.get("eventId"), key, event["type"]

@@ -12,9 +12,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from pydantic import Field, SecretStr
-
-from hub.sdk import ConnectionConfig, Deleted, Envelope, HookRequest, WebhookReceiver
+from adapters.zendesk.account import ZendeskConfig
+from hub.sdk import Deleted, Envelope, HookRequest, RecordRef, WebhookReceiver
 from hub.sdk.signing import Recipe, revealed
 
 RECIPE = Recipe(
@@ -25,13 +24,7 @@ RECIPE = Recipe(
 )
 
 STREAMS = {"ticket": "tickets", "user": "users", "organization": "organizations"}
-
-
-class ZendeskConfig(ConnectionConfig):
-    signing_secrets: tuple[SecretStr, ...] = Field(
-        min_length=1,
-        description="Signing secret shown on the webhook's page; two while one is reset",
-    )
+GONE = ("deleted", "permanently_deleted", "soft_deleted")
 
 
 class ZendeskReceiver(WebhookReceiver[ZendeskConfig]):
@@ -41,12 +34,20 @@ class ZendeskReceiver(WebhookReceiver[ZendeskConfig]):
         RECIPE.verify(request, revealed(self.config.signing_secrets))
         return Envelope(self.items(request.body, _name))
 
-    def parse(self, body: bytes) -> Iterator[Deleted]:
-        """Only what is gone: an event holds a part of its record, which must be fetched."""
+    def parse(self, body: bytes) -> Iterator[RecordRef | Deleted]:
+        """What is gone, or is to be fetched: an event holds a part of its record only."""
         event = json.loads(body)
         kind, _, verb = event.get("type", "").removeprefix("zen:event-type:").partition(".")
-        if kind in STREAMS and verb in ("deleted", "permanently_deleted", "soft_deleted"):
-            yield Deleted(STREAMS[kind], event["subject"].rpartition(":")[2])
+        if kind not in STREAMS:
+            return
+        id_ = event["subject"].rpartition(":")[2]
+        if verb in GONE:
+            yield Deleted(STREAMS[kind], id_)
+        elif self.config.asks:
+            yield RecordRef(STREAMS[kind], id_)
+            said = (event.get("event") or {}).get("comment") if kind == "ticket" else None
+            if said and said.get("id"):
+                yield RecordRef("ticket_comments", f"{id_}-{said['id']}")
 
     def sample(self, at: datetime) -> HookRequest:
         event = {"id": f"sample-{at.timestamp():.0f}", "type": "sample", "subject": "sample"}

@@ -15,29 +15,50 @@ from hub.cli.base import json_option, out, show
 from hub.errors import ConfigError
 from hub.registry import ROOT, Manifest, manifests
 from hub.sdk import ConnectionConfig, capabilities
+from hub.sdk.vendor import Vendor, deletes, level_of, verified
 from hub.web import openapi
 
+LEGEND = """
+Level: computed from what the contract suite and the rules in `hub/sdk/vendor.py` find; never
+claimed.
+
+Deletes: by a `sweep` of all ids, a `count` by day, a `feed` in the pages, a `flag` in the row, an
+`event` of a webhook.
+
+Verified against an `account` at the vendor, a real `server`, the vendor's `sdk`, its `api`
+description, `vectors` of its signatures, `fixtures` in its shapes.
+"""
+
 SKELETON = Path(__file__).with_name("skeleton")
+
+
+COLUMNS = (
+    "name", "title", "streams", "pull", "push", "cursor", "deletes", "webhook", "desk", "level",
+    "verified",
+)  # fmt: skip
 
 
 @click.command("adapters")
 @json_option
 def adapters(*, as_json: bool) -> None:
-    """Every adapter found, and what it can do."""
-    columns = ("name", "title", "streams", "verbs", "webhook", "desk", "level")
-    show([_row(m) for m in manifests().values()], columns, as_json=as_json)
+    """Every adapter found: what it can do, its level, and what it was tried against."""
+    show([_row(m) for m in manifests().values()], COLUMNS, as_json=as_json)
 
 
 def _row(m: Manifest) -> dict[str, Any]:
-    owner = m.adapter_class() if m.adapter else None
+    vendor = Vendor(m, mapping)
     return {
         "name": m.name,
         "title": m.title,
-        "streams": ", ".join(s.name for s in owner.streams) if owner else "",
-        "verbs": ", ".join(capabilities(owner)) if owner else "",
+        "streams": ", ".join(vendor.streams) or ("configured" if vendor.describes else ""),
+        "pull": "yes" if "pull" in vendor.verbs else "",
+        "push": ", ".join(vendor.writable) or ("configured" if vendor.writes_described else ""),
+        "cursor": m.cursor,
+        "deletes": ", ".join(deletes(vendor)),
         "webhook": "yes" if m.webhook else "",
         "desk": "yes" if m.desk else "",
-        "level": m.level,
+        "level": level_of(vendor),
+        "verified": ", ".join(verified(vendor)),
     }
 
 
@@ -64,14 +85,14 @@ def _is(path: Path, text: str) -> bool:
 
 
 def _matrix() -> str:
-    head = "| adapter | streams | verbs | webhook | desk | level |\n|---|---|---|---|---|---|\n"
+    shown = ("adapter", *COLUMNS[2:])
+    head = f"| {' | '.join(shown)} |\n|{'---|' * len(shown)}\n"
     rows = (_row(m) for m in manifests().values())
     lines = [
-        f"| [{r['title']}]({r['name']}.md) | {r['streams']} | {r['verbs']} | {r['webhook']} "
-        f"| {r['desk']} | {r['level']} |\n"
+        f"| [{r['title']}]({r['name']}.md) | {' | '.join(r[c] for c in COLUMNS[2:])} |\n"
         for r in rows
     ]
-    return f"# Adapters\n\nWritten by `hub docs`.\n\n{head}{''.join(lines)}"
+    return f"# Adapters\n\nWritten by `hub docs`.\n\n{head}{''.join(lines)}{LEGEND}"
 
 
 def _page(m: Manifest) -> str:

@@ -140,7 +140,9 @@ def pull(connection: str, stream: str | None, *, full: bool) -> None:
         if stream is not None and stream not in live.streams:
             known = ", ".join(live.streams)
             raise ConfigError(f"{connection} has no stream {stream}", hint=f"Known: {known}")
-        for name in [stream] if stream else [s for s in live.streams if s in live.mappings]:
+        if stream is not None and stream not in live.pulled:
+            raise ConfigError(f"{connection}/{stream} is not pulled")
+        for name in [stream] if stream else live.pulled:
             _pull_one(hub, connection, name, full=full)
 
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 
-from hub.identity.compare import UNIQUE, id_level
+from hub.identity.compare import PER_ACCOUNT, UNIQUE, id_level
 from hub.identity.keys import contact_field, holders_max, recent_keys
 from hub.identity.traits import Ref, Traits
 
@@ -231,6 +231,6 @@ def _ids(group: Sequence[Traits]) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for t in group:
         for type_, value in () if t.is_claim else t.ids:
-            if type_ in UNIQUE and (t.kind == "org" or type_ not in COMPANY_IDS):
+            if type_ in UNIQUE - PER_ACCOUNT and (t.kind == "org" or type_ not in COMPANY_IDS):
                 found.setdefault(type_, set()).add(value)
     return found

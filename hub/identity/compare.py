@@ -51,6 +51,9 @@ UNIQUE = frozenset(
 )
 """Issued once to each and not typed by people; of others, such as a passport, a slip is likely."""
 
+PER_ACCOUNT = frozenset({"openid", "external_userid"})
+"""Of those, what each account of the company knows a person by: two values contradict nothing."""
+
 NAME_FIELDS = frozenset({"family", "given", "hint", "nick", "clash"})
 
 GUARDS = frozenset({"clash", "hint", "branch", "seat"})
@@ -403,7 +406,7 @@ def _numbers(
             for value in shared:
                 odds = _odds(spreads.get(f"i{kind}{type_}:{value}", _ALONE), 0.003)
                 yield odds, type_, value
-        else:
+        elif type_ not in PER_ACCOUNT:
             near = type_ not in UNIQUE and any(
                 id_level(x, y) == "near" for x in values for y in others
             )

@@ -22,7 +22,7 @@ from hub.mapping.write import Push, PushCompiler
 from hub.models import KINDS, PARTY_KINDS
 
 _CUT_KEYS = ("to", "key", "version", "occurred_at", "fields")
-_KEYS = ("from", *_CUT_KEYS, "gone", "also", "match", "push")
+_KEYS = ("from", "partial", *_CUT_KEYS, "gone", "also", "match", "push")
 _ALSO_KEYS = ("stream", "each", *_CUT_KEYS)
 
 _FROM = re.compile(r"[a-z][a-z0-9_]*/([\w.-]+)")
@@ -33,7 +33,8 @@ _NOT_GONE = frozenset({"0", "false", "no", "n"})
 """Text by which a vendor says no to "is it deleted?"; so do nothing, false and zero."""
 
 _CONTACT_TYPES = (
-    "phone", "email", "website", "fax", "tax_id", "unionid", "member_no", "username",
+    "phone", "email", "website", "fax", "tax_id", "unionid", "openid", "external_userid",
+    "member_no", "username",
 )  # fmt: skip
 """Contact points a party may be matched by, besides its fields."""
 
@@ -53,6 +54,7 @@ class Mapping:
         writable: canonical fields that may be pushed.
         pushed: the canonical paths of them that ``push:`` names.
         gone: what of a row says that it was deleted at the source.
+        partial: a row may tell a part of its record; what it leaves out stays as it was.
     """
 
     source: str
@@ -67,6 +69,7 @@ class Mapping:
     also: tuple[Cut, ...] = field(repr=False)
     pushes: tuple[Push, ...] = field(repr=False)
     gone: Expression | None = field(default=None, repr=False)
+    partial: bool = False
 
     @property
     def pushed(self) -> tuple[str, ...]:
@@ -160,6 +163,7 @@ class _SpecCompiler:
             also=also,
             pushes=pushes,
             gone=gone,
+            partial=self._partial(),
         )
 
     def _compiler(self, node: Node) -> _CutCompiler:
@@ -171,6 +175,12 @@ class _SpecCompiler:
         if node and text and not _FROM.fullmatch(text):
             self._faults.add(node, f'"{text}" is not a source', "Write from: <vendor>/<stream>")
         return text
+
+    def _partial(self) -> bool:
+        node = self._spec.get("partial")
+        if node is not None and not isinstance(node.value, bool):
+            self._faults.add(node, '"partial" is true or false', "Write partial: true")
+        return node is not None and node.value is True
 
     def _owners(self, fields: Node | None) -> tuple[dict[str, str], Node | None]:
         """Who owns which field, and the fields without that."""

@@ -7,6 +7,7 @@ empty value (None or blank text) never reaches a step, unless the step says ``ta
 
 from __future__ import annotations
 
+import html
 import inspect
 import re
 from collections.abc import Callable, Mapping
@@ -15,6 +16,8 @@ from datetime import UTC, date, datetime, tzinfo
 from decimal import ROUND_HALF_UP, Decimal
 from functools import lru_cache, partial
 from typing import Any, Literal
+
+import nh3
 
 from hub.errors import MappingSpecError
 from hub.instants import instant, moment, written, zone_of
@@ -191,6 +194,13 @@ def full_name(given: Any, family: Any) -> str:
     return f"{first} {last}".strip()
 
 
+@_step("HTML", direction="read")
+def plain(value: Any) -> str:
+    """HTML as plain text; blocks end lines."""
+    spaced = re.sub(r"(?i)<(br|/p|/div|/tr|/li|/h[1-6])\b[^>]*>", "\\g<0>\n", to_text(value))
+    return html.unescape(nh3.clean(spaced, tags=set())).strip()
+
+
 @_step("anything")
 def unless_false(value: Any) -> Any:
     """Nothing where the vendor writes false for "empty"; anything else as it is."""
@@ -290,6 +300,12 @@ def number(value: Any) -> int | float:
     """A plain JSON number, whole where it can be."""
     exact = _number(value)
     return int(exact) if exact == int(exact) else float(exact)
+
+
+@_step("a number", direction="read")
+def percent(value: Any) -> float:
+    """A percentage as a part of one: 60 is 0.6."""
+    return float(_number(value).scaleb(-2))
 
 
 @_step("yes or no")

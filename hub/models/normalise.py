@@ -17,7 +17,9 @@ from email_validator import EmailNotValidError, validate_email
 if TYPE_CHECKING:
     from opencc import OpenCC
 
-STRONG_TYPES = frozenset({"phone", "email", "tax_id", "unionid", "member_no"})
+STRONG_TYPES = frozenset(
+    {"phone", "email", "tax_id", "unionid", "openid", "external_userid", "member_no"}
+)
 """Types whose equality can make two records one customer."""
 
 UNIQUE_TYPES = frozenset({"tax_id", "unionid", "member_no"})

@@ -53,6 +53,16 @@ class Direction(StrEnum):
     OUT = "out"
 
 
+class MessageStatus(StrEnum):
+    """How far a message of ours came, where the channel tells; empty where it does not."""
+
+    UNTOLD = ""
+    SENT = "sent"
+    DELIVERED = "delivered"
+    READ = "read"
+    FAILED = "failed"
+
+
 class Ticket(Record):
     """A desk's record of one matter.
 
@@ -83,11 +93,17 @@ class Ticket(Record):
 
 
 class Attachment(Model):
-    """What was attached, without its bytes."""
+    """What was attached, without its bytes.
+
+    Attributes:
+        stored: its bytes are kept: at the same place of the list ``files`` of the raw row, as
+            base64 under ``content``.
+    """
 
     name: str
     content_type: str = ""
     size_bytes: int = Field(default=0, ge=0)
+    stored: bool = False
 
 
 class Message(Record):
@@ -101,6 +117,7 @@ class Message(Record):
         in_reply_to: the message it answers (RFC 5322 threading for e-mail).
         customer: the party it is to or about, where they did not write it.
         automatic: written by a machine (RFC 3834); never answered automatically.
+        status: how far it came, for one of ours.
     """
 
     party_fields: ClassVar[tuple[str, ...]] = ("sender", "ticket", "in_reply_to", "customer")
@@ -117,6 +134,7 @@ class Message(Record):
     customer: Ref | None = None
     attachments: tuple[Attachment, ...] = ()
     automatic: bool = False
+    status: MessageStatus = MessageStatus.UNTOLD
 
 
 class Call(Record):

@@ -54,6 +54,9 @@ log = logging.getLogger(__name__)
 
 BATCH_MAX = 1000
 
+NOWHERE = b""
+"""What a part was laid over that is yet to be laid: the hash of nothing."""
+
 DEPTH_MAX = 100
 """How deep a row may be nested: pydantic reads no stored document of 200."""
 
@@ -72,11 +75,18 @@ class Arrived(NamedTuple):
 
 
 class Prepared(NamedTuple):
-    """A row after the mapping: what to store, and the records cut from it (None: it is gone)."""
+    """A row after the mapping: what to store, and the records cut from it (None: it is gone).
+
+    Attributes:
+        part: the row as it came, where it tells only a part of its record.
+        base: hash of what that was laid over; None = nothing was stored.
+    """
 
     incoming: Incoming
     cut: Cut | None
     inbox_id: int | None
+    part: Arrived | None = None
+    base: bytes | None = None
 
 
 class Ready(NamedTuple):
@@ -131,7 +141,8 @@ def absorb(
         if any(_touches_parties(row) for row in rows):
             identity_lock(conn)
         begin(conn)
-        waves = [_apply(conn, live, wave) for wave in _waves(rows)]
+        late: list[Fault] = []
+        waves = [_apply(conn, live, wave, late) for wave in _waves(rows)]
         saved = records.together(waves)
         # Once for all waves: one order of locks.
         found = follow(conn, hub, live, saved, told=told, loading=loading)
@@ -144,7 +155,9 @@ def absorb(
         align.defer(conn, later, quiet=quiet)
         align.align(conn, hub, {*saved.records, *saved.parties}, found)
         finish(conn)
-        quarantine.save(conn, faults)  # last: a replayed row that fails again is held again
+        quarantine.save(
+            conn, [*faults, *late]
+        )  # last: a replayed row that fails again is held again
         return list(saved.records)
 
     try:
@@ -197,9 +210,10 @@ def _waves(rows: Sequence[Prepared]) -> Iterator[list[Prepared]]:
     return iter(waves)
 
 
-def _apply(conn: Connection, live: Live, wave: Sequence[Prepared]) -> Saved:
+def _apply(conn: Connection, live: Live, wave: Sequence[Prepared], faults: list[Fault]) -> Saved:
     """Store what is news among these rows, and the records cut from it."""
     stored = records.known(conn, (row.incoming.ref for row in wave), lock=True)
+    wave = _laid_anew(conn, live, wave, stored, faults)
     fresh = sorted((r for r in wave if _is_news(r.incoming, stored)), key=lambda r: r.incoming.ref)
     if not fresh:
         return records.together([])
@@ -209,6 +223,72 @@ def _apply(conn: Connection, live: Live, wave: Sequence[Prepared]) -> Saved:
     _note_events(conn, fresh, saved)
     _note_mappings(conn, live, cuts)
     return saved
+
+
+def _laid_anew(
+    conn: Connection,
+    live: Live,
+    wave: Sequence[Prepared],
+    stored: Mapping[str, Known],
+    faults: list[Fault],
+) -> list[Prepared]:
+    """The rows; a part whose record was written meanwhile is laid over what stands there now."""
+    moved = {r.incoming.ref for r in wave if r.part and r.base != _hash(stored, r.incoming.ref)}
+    texts = records.payloads(conn, moved) if moved else {}
+    rows: list[Prepared] = []
+    for row in wave:
+        if row.part is None or row.incoming.ref not in moved:
+            rows.append(row)
+            continue
+        try:
+            rows.append(_laid(live, row.part, row.incoming.ref, stored, texts))
+        except MappingError as exc:
+            faults.append(_fault(live, row.part, exc))
+    return rows
+
+
+def _laid(
+    live: Live, part: Arrived, ref: str, stored: Mapping[str, Known], texts: Mapping[str, str]
+) -> Prepared:
+    """A part laid over what is stored; one seen earlier than that only fills its gaps.
+
+    Raises:
+        MappingError: together they cannot be read.
+    """
+    told = part.row.raw if isinstance(part.row, Row) else {}
+    told = {name: value for name, value in told.items() if value is not None}
+    had = orjson.loads(texts.get(ref, "null")) or {}
+    known = stored.get(ref)
+    is_late = known is not None and part.seen_at < known.seen_at
+    seen_at = known.seen_at if known is not None and is_late else part.seen_at
+    whole = Row(part.row.stream, {**told, **had} if is_late else {**had, **told})
+    arrived = Arrived(whole, seen_at, part.inbox_id)
+    row = _incoming(live, arrived)
+    cut = _cut(live, row.ref, arrived) if row.payload else None
+    return Prepared(row, cut, part.inbox_id, part, _hash(stored, ref))
+
+
+def _laid_early(
+    live: Live,
+    part: Arrived,
+    row: Incoming,
+    stored: Mapping[str, Known],
+    texts: Mapping[str, str],
+) -> Prepared:
+    """As ``_laid``; what cannot be read yet may be once its neighbours are stored: it waits."""
+    try:
+        return _laid(live, part, row.ref, stored, texts)
+    except MappingError:
+        return Prepared(row, None, part.inbox_id, part, NOWHERE)
+
+
+def _hash(stored: Mapping[str, Known], ref: str) -> bytes | None:
+    return stored[ref].hash if ref in stored else None
+
+
+def _is_part(live: Live, a: Arrived) -> bool:
+    spec = live.mappings.get(a.row.stream)
+    return isinstance(a.row, Row) and spec is not None and spec.partial
 
 
 def follow(
@@ -275,16 +355,19 @@ def prepare(hub: Hub, live: Live, arrived: Sequence[Arrived]) -> Ready:
             faults.append(_fault(live, a, exc))
     with hub.database.read() as conn:
         stored = records.known(conn, (row.ref for row, _ in incoming))
+        texts = records.payloads(conn, {row.ref for row, a in incoming if _is_part(live, a)})
     copies = Counter(row.ref for row, _ in incoming)
     rows: list[Prepared] = []
     same: list[Incoming] = []
     for row, a in incoming:
-        if copies[row.ref] == 1 and not _is_news(row, stored):
-            same.append(row)
-            continue
         try:
-            cut = _cut(live, row.ref, a) if row.payload else None
-            rows.append(Prepared(row, cut, a.inbox_id))
+            laid = _laid_early(live, a, row, stored, texts) if _is_part(live, a) else None
+            told = laid.incoming if laid else row
+            if copies[row.ref] == 1 and not _is_news(told, stored):
+                same.append(told)
+                continue
+            cut = _cut(live, row.ref, a) if row.payload and not laid else None
+            rows.append(laid or Prepared(row, cut, a.inbox_id))
         except MappingError as exc:
             faults.append(_fault(live, a, exc))
     return Ready(rows, faults, same)

@@ -31,6 +31,7 @@ from hub.errors import (
     RetryableError,
     StoreError,
     UnknownOutcomeError,
+    UnsupportedError,
 )
 from hub.mapping import fields_of, shared, to_canonical, to_vendor
 from hub.models import PARTY_KINDS, Level, Ref
@@ -165,7 +166,7 @@ def _check_not_cut_off(live: Live, item: Delivery) -> None:
         UnknownOutcomeError: this one cannot.
     """
     was_making = item.state == "sending" and item.under_way == "create"
-    if was_making and not live.adapter.looks_up:
+    if was_making and not _looks_up(live, item):
         raise UnknownOutcomeError("the hub was stopped while it wrote this")
 
 
@@ -456,7 +457,10 @@ def _is_gone(hub: Hub, lane: Lane, live: Live, item: Delivery, external_id: str)
     """Whether a write was refused because its record was deleted; then that is taken in."""
     if not live.can("fetch", item.stream):
         return False
-    row = live.adapter.fetch(RecordRef(item.stream, external_id))
+    try:
+        row = live.adapter.fetch(RecordRef(item.stream, external_id))
+    except UnsupportedError:  # not of this stream
+        return False
     if row is None:
         _take_in(hub, lane, live, item, external_id, row)
     return row is None
@@ -610,7 +614,7 @@ def _belongs(conn: Connection, hub: Hub, live: Live, item: Delivery, external_id
 def _store_failure(
     hub: Hub, lane: Lane, live: Live, item: Delivery, exc: HubError, took_ms: int
 ) -> str:
-    state, after_s = _verdict(item, exc, looks_up=live.adapter.looks_up)
+    state, after_s = _verdict(item, exc, looks_up=_looks_up(live, item))
     refused = isinstance(exc, AuthError)
     failed = isinstance(exc, RetryableError | UnknownOutcomeError)
     leaves = _leaves(item, exc)
@@ -664,6 +668,12 @@ def _verdict(item: Delivery, exc: HubError, *, looks_up: bool) -> tuple[str, flo
     base = RETRY_S[min(item.attempts, len(RETRY_S) - 1)]
     asked = exc.retry_after_s if isinstance(exc, RetryableError) and exc.retry_after_s else 0.0
     return "retry", max(asked, base * random.uniform(0.8, 1.2))  # noqa: S311 - jitter
+
+
+def _looks_up(live: Live, item: Delivery) -> bool:
+    stream = live.streams.get(item.stream)
+    told = stream.looks_up if stream else None
+    return live.adapter.looks_up if told is None else told
 
 
 def _ms(began: float) -> int:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
 
@@ -23,6 +22,8 @@ from hub.store.card_tokens import CardToken
 log = logging.getLogger(__name__)
 
 FOUND_MAX = 5
+
+Match = read.Listed | read.Found
 
 _WORDS = {
     "en": {
@@ -55,7 +56,7 @@ def _intents(conn: Connection, hub: Hub, live: Live, event: int, query: Query) -
         return []
     subject = f"{live.name}/questions/{event}"
     key = blake2b(f"desk {subject}".encode(), digest_size=16).hexdigest()
-    found = [] if query.refused else _find(conn, query.text)
+    found = [] if query.refused else _find(conn, hub, query.text)
     for row in found[:FOUND_MAX]:
         _note(conn, f"{live.name}:{query.asker}", row.customer_id, event, key)
     stream = live.desk.answers
@@ -73,20 +74,44 @@ def _note(conn: Connection, asker: str, customer_id: str, event: int, key: str) 
     records.note_seen(conn, "delivery", [(ref, key) for ref in members])
 
 
-def _view(hub: Hub, live: Live, query: Query, found: Sequence[read.Listed]) -> View:
-    words = _WORDS[hub.settings.language]
+def _view(hub: Hub, live: Live, query: Query, found: Sequence[Match]) -> View:
+    say = _speaker(hub, query)
     if query.refused or not found:
-        return View(words["place" if query.refused else "nobody"])
+        return View(say("place" if query.refused else "nobody"))
     rows = found[:FOUND_MAX]
     shown = [_shown(hub, live, query, row, alone=len(found) == 1) for row in rows]
-    elsewhere = "\n".join(f"{s.link_text}: {s.link}" for s in map(partial(_hidden, hub), rows))
-    note = words["several"] if len(found) > 1 else ""
-    return View(f"{note} {words['more']}" if len(found) > FOUND_MAX else note, shown, elsewhere)
+    hidden = [_hidden(hub, query, row) for row in rows]
+    elsewhere = "\n".join(f"{one.link_text}: {one.link}" for one in hidden)
+    note = say("several") if len(found) > 1 else ""
+    return View(f"{note} {say('more')}" if len(found) > FOUND_MAX else note, shown, elsewhere)
 
 
-def _find(conn: Connection, text: str) -> list[read.Listed]:
-    """Whom it fits: a phone or an address first, else a name."""
+def _languages(hub: Hub, query: Query) -> list[str]:
+    """How the asker is answered; ours first where they are answered in each."""
+    own = hub.settings.language
+    if not query.language:
+        return [own]
+    spoken = query.language.replace("-", "_").partition("_")[0]
+    fits = [language for language in _WORDS if language.partition("_")[0] == spoken]
+    return fits or sorted(_WORDS, key=lambda language: language != own)
+
+
+def _speaker(hub: Hub, query: Query) -> Callable[[str], str]:
+    languages = _languages(hub, query)
+    return lambda name: _once(" / ", (_WORDS[language][name] for language in languages))
+
+
+def _once(separator: str, texts: Iterable[str]) -> str:
+    """The texts together, each once: names and numbers are the same in every language."""
+    return separator.join(dict.fromkeys(texts))
+
+
+def _find(conn: Connection, hub: Hub, text: str) -> Sequence[Match]:
+    """Whom it fits: a card's address, a phone or an address first, else a name."""
     text = "".join(char for char in text if char.isprintable()).strip()
+    if id_ := card_tokens.customer_at(hub.settings, text):
+        one = read.profile_json(conn, id_)
+        return [one] if one else []
     regions = read.regions(conn)
     for type_ in ("email", "phone"):
         values = [v for region in regions if (v := identifier_value(type_, text, region))]
@@ -95,20 +120,25 @@ def _find(conn: Connection, text: str) -> list[read.Listed]:
     return read.search(conn, text, FOUND_MAX + 1).items
 
 
-def _shown(hub: Hub, live: Live, query: Query, row: read.Listed, *, alone: bool) -> Shown:
+def _shown(hub: Hub, live: Live, query: Query, row: Match, *, alone: bool) -> Shown:
     if not query.private:
-        return _hidden(hub, row)
-    language, role = hub.settings.language, live.own.desk_role
+        return _hidden(hub, query, row)
+    languages, role = _languages(hub, query), live.own.desk_role
     told: dict[str, Any] = orjson.loads(row.document)
     if role in accounts.MASKED_ROLES:
         told = masked(told)
     keys = card_tokens.web_keys(hub.settings)
     url = card_tokens.link(hub.settings, keys, CardToken(row.customer_id, role, ancestors="'none'"))
-    said = lines(told, language) if alone else [summary(told, language)]
-    return Shown(title(told, language), said, url, _WORDS[language]["card"])
+    said = [line for language in languages for line in _lines(told, language, alone=alone)]
+    name = _once(" / ", (title(told, language) for language in languages))
+    return Shown(name, [*dict.fromkeys(said)], url, _speaker(hub, query)("card"))
 
 
-def _hidden(hub: Hub, row: read.Listed) -> Shown:
+def _lines(told: Mapping[str, Any], language: str, *, alone: bool) -> list[str]:
+    return lines(told, language) if alone else [summary(told, language)]
+
+
+def _hidden(hub: Hub, query: Query, row: Match) -> Shown:
     """Where others read along: nothing but a link for whom may sign in."""
     url = card_tokens.card_url(hub.settings, row.customer_id)
-    return Shown("", (), url, _WORDS[hub.settings.language]["sign_in"])
+    return Shown("", (), url, _speaker(hub, query)("sign_in"))

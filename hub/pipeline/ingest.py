@@ -15,8 +15,8 @@ from hub.pipeline import desks
 from hub.pipeline.absorb import BATCH_MAX, Arrived, absorb, is_plain
 from hub.pipeline.lane import HELD_S, Lane
 from hub.registry import Hub, Live
-from hub.sdk import Deleted, Query, RecordRef, Row, urgent
-from hub.store import connections, inbox, leases
+from hub.sdk import Deleted, News, Query, RecordRef, Row, urgent
+from hub.store import checkpoints, connections, inbox, leases
 from hub.store.inbox import Event
 from hub.store.schema import REFUSED
 
@@ -34,6 +34,8 @@ class Read:
     unreadable: dict[int, tuple[str, str]] = field(default_factory=dict)
     later: dict[int, tuple[float, str]] = field(default_factory=dict)
     asked: dict[int, Query] = field(default_factory=dict)
+    news: dict[str, str] = field(default_factory=dict)
+    """The newest word by stream, of those that are to be pulled."""
     refused: str = ""
     """Why the vendor refused our credentials; what follows was not looked at."""
 
@@ -61,6 +63,8 @@ def _ingest_batch(hub: Hub, live: Live, lane: Lane, events: Sequence[Event]) -> 
     def finish(conn: Connection) -> None:
         inbox.finish(conn, read.done)
         desks.answer(conn, hub, live, read.asked)
+        for stream, word in sorted(read.news.items()):
+            checkpoints.stir(conn, live.name, stream, word)
         if read.refused and connections.set_state(conn, live.name, REFUSED, read.refused):
             log.error("credentials refused", extra={"connection": live.name})
         for id_, (error, hint) in read.unreadable.items():
@@ -84,7 +88,9 @@ def _read(live: Live, lane: Lane, events: Sequence[Event]) -> Read:
         if event.order_key is not None and event.order_key in waiting:
             continue  # an earlier event of the same record must come first
         try:
-            arrived = [_arrived(live, event, said) for said in live.parser.parse(event.body)]
+            said = list(live.parser.parse(event.body))
+            news = {one.stream: _word(one) for one in said if isinstance(one, News)}
+            arrived = [_arrived(live, event, one) for one in said if not isinstance(one, News)]
             asked = live.desk.ask(event.body) if live.desk else None
         except AuthError as exc:
             read.later[event.id] = (_after_s(exc, event.attempts), str(exc))
@@ -99,6 +105,7 @@ def _read(live: Live, lane: Lane, events: Sequence[Event]) -> Read:
             read.unreadable[event.id] = _in_a_sentence(exc), getattr(exc, "hint", "")
         else:
             read.arrived += arrived
+            read.news |= news
             read.asked |= {event.id: asked} if asked else {}
             read.done.append(event.id)
     return read
@@ -116,6 +123,12 @@ def _arrived(live: Live, event: Event, said: Row | RecordRef | Deleted) -> Arriv
         raw = live.adapter.fetch(said)
     row = Row(said.stream, raw) if raw is not None else Deleted(said.stream, said.id)
     return Arrived(row, began, event.id)
+
+
+def _word(news: News) -> str:
+    if not is_plain(f"{news.stream}{news.word}") or not is_short(news.word):
+        raise RecordError("the event says a word that cannot be kept")
+    return news.word
 
 
 def _after_s(exc: RemoteError, attempts: int) -> float:

@@ -52,7 +52,7 @@ def pull(hub: Hub, lane: Lane, connection: str, stream: str) -> bool:
     Raises:
         HubError: it stopped; the checkpoint stands behind the last whole page.
     """
-    live = hub.registry.get(connection)
+    live, began = hub.registry.get(connection), leases.now()
     try:
         done = _pull(hub, lane, live, stream)
     except LeaseLostError:
@@ -72,23 +72,23 @@ def pull(hub: Hub, lane: Lane, connection: str, stream: str) -> bool:
     with hub.database.write() as conn:
         lane.hold(conn)
         if done:
-            _complete(conn, live, stream)
+            _complete(conn, live, stream, began)
         came_back = connections.set_state(conn, connection, "ok")
     if came_back:
         log.info("connection is back", extra={"connection": connection})
     return done
 
 
-def _complete(conn: Connection, live: Live, stream: str) -> None:
+def _complete(conn: Connection, live: Live, stream: str, began: datetime) -> None:
     """Note the end; after a read from the beginning, compare what came with what is held."""
     if checkpoints.get(conn, live.name, stream).get("completed_at") is None:
         news.of_first_load(conn, live.name, stream)
-    seen = checkpoints.complete(conn, live.name, stream, live.every_s(stream))
+    seen = checkpoints.complete(conn, live.name, stream, live.every_s(stream), began)
     if seen is None:
         return
     alerts.close(conn, EXPIRED, live.name, stream)
     held = records.count(conn, live.name, stream)
-    if not is_drop(seen, held):
+    if not live.streams[stream].whole or not is_drop(seen, held):
         alerts.close(conn, COUNT_DROP, live.name, stream)
         return
     words = f"{live.name}/{stream} gave {seen} rows, the hub holds {held}"
@@ -136,6 +136,7 @@ def _follow(hub: Hub, lane: Lane, live: Live, stream: str) -> bool:
         with hub.database.write() as conn:
             lane.hold(conn)
             checkpoints.begin(conn, live.name, stream)
+    live.adapter.heard[stream] = checkpoint.get("word", "")
     pages = prefetched(live.adapter.pull(live.streams[stream], cursor))
     coming = advancing(f"{live.name}/{stream}: the cursor", pages)
     for page, batches in ahead(_prepared(hub, live, stream, coming)):

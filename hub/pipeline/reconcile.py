@@ -63,7 +63,7 @@ def methods(live: Live, stream: str) -> tuple[str, ...]:
 
 def comparable(live: Live) -> list[str]:
     """Streams of a connection that can be compared with their source."""
-    return [name for name in live.streams if name in live.mappings and methods(live, name)]
+    return [name for name in live.pulled if methods(live, name)]
 
 
 def begin(hub: Hub) -> None:

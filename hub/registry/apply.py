@@ -103,7 +103,7 @@ def _write(registry: Registry, settings: Settings, verbs: Mapping[str, str]) -> 
                 connections.set_state(conn, name, "paused", GONE_FROM_FILE)
             else:
                 live = _live(name, settings.connections[name])
-                checkpoints.ensure(conn, name, [s for s in live.streams if s in live.mappings])
+                checkpoints.ensure(conn, name, live.pulled)
                 if verb != "keep":
                     config, secrets = _split(live)
                     adapter = live.manifest.name

@@ -249,6 +249,16 @@ class Live:
         """Country of phone numbers written without a country code."""
         return self.config.region
 
+    @property
+    def pulled(self) -> list[str]:
+        """The streams that are pulled.
+
+        Raises:
+            ConfigError: its configuration is wrong.
+        """
+        found = [stream for stream in self.streams.values() if stream.name in self.mappings]
+        return [stream.name for stream in found if self.adapter.reads(stream)]
+
     def every_s(self, stream: str) -> float:
         """How often a stream is pulled, in seconds."""
         return self.own.every_s or self.streams[stream].every_s
@@ -402,7 +412,7 @@ def _faults(exc: ValidationError) -> str:
 def _described_mapping(one: Described, vendor: str, overlays: Path) -> dict[str, Spec]:
     """The mapping of a described stream by its name; none when nobody has written it yet."""
     overlay = overlays / f"{one.stream.name}.yaml"
-    text, name = one.mapping, f"{vendor}/{one.stream.name} as described"
+    text, name = one.mapping, one.place or f"{vendor}/{one.stream.name} as described"
     own = overlay.read_text("utf-8") if overlay.is_file() else None
     if not text and own is None:
         return {}

@@ -19,7 +19,13 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 class Manifest(BaseModel):
-    """What an adapter's ``manifest.toml`` says."""
+    """What an adapter's ``manifest.toml`` says.
+
+    Attributes:
+        cursor: in a few words how a pull goes on, such as ``updated_at, id``.
+        sdk: the vendor's own client for Python, by its import name; tests compare ours with it.
+        exempt: rules of ``hub.sdk.vendor`` that do not fit it, each with the reason.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -33,7 +39,8 @@ class Manifest(BaseModel):
     adapter: str | None = None
     webhook: str | None = None
     desk: str | None = None
-    level: str = Field(default="bronze", pattern=r"^(none|bronze|silver|gold)$")
+    cursor: str = ""
+    sdk: str = ""
     exempt: dict[str, str] = Field(default_factory=dict)
     folder: Path
 

@@ -10,6 +10,7 @@ from hub.errors import (
     ConfigError,
     ConflictError,
     CursorExpiredError,
+    PacedError,
     RejectedError,
     RemoteError,
     RetryableError,
@@ -17,15 +18,17 @@ from hub.errors import (
     UnknownOutcomeError,
     UnsupportedError,
 )
-from hub.instants import instant, written, zone_of
+from hub.instants import as_version, instant, written, zone_of
 from hub.sdk.adapter import Adapter, ConnectionConfig, SitePath, capabilities, config_class
 from hub.sdk.answers import Answers, at
 from hub.sdk.desk import Desk, Query, Shown, View
 from hub.sdk.egress import connect_address
 from hub.sdk.http import Http, Outgoing
+from hub.sdk.markup import Link, links
+from hub.sdk.names import parted
 from hub.sdk.pace import urgent
 from hub.sdk.polling import scan
-from hub.sdk.rows import joined, parted, plain
+from hub.sdk.rows import id_of, parts_of, plain
 from hub.sdk.types import (
     Change,
     Deleted,
@@ -35,6 +38,7 @@ from hub.sdk.types import (
     Found,
     HookRequest,
     Item,
+    News,
     Page,
     Raw,
     Receipt,
@@ -68,7 +72,10 @@ __all__ = [
     "HookRequest",
     "Http",
     "Item",
+    "Link",
+    "News",
     "Outgoing",
+    "PacedError",
     "Page",
     "Query",
     "Raw",
@@ -91,13 +98,16 @@ __all__ = [
     "View",
     "WebhookReceiver",
     "Window",
+    "as_version",
     "at",
     "capabilities",
     "config_class",
     "connect_address",
+    "id_of",
     "instant",
-    "joined",
+    "links",
     "parted",
+    "parts_of",
     "plain",
     "scan",
     "tally_digest",

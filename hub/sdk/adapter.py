@@ -20,6 +20,7 @@ from hub.sdk.types import (
     Described,
     Emit,
     Found,
+    News,
     Page,
     Raw,
     Receipt,
@@ -102,7 +103,7 @@ class Adapter(Generic[ConfigT]):
     streams: ClassVar[tuple[Stream, ...]] = ()
     looks_up: ClassVar[bool] = False
     """``push`` looks its own earlier write up before it creates, so that an unknown outcome may
-    simply be tried again; otherwise it waits for a person."""
+    simply be tried again; otherwise it waits for a person. A stream may say otherwise."""
 
     pace: Pace | None = None
     """What the connection's budget allows; the hub sets it, ``http`` keeps it."""
@@ -111,8 +112,11 @@ class Adapter(Generic[ConfigT]):
 
     def __init__(self, config: ConfigT) -> None:
         self.config = config
+        self._clients: list[Http] = []
         self.tokens: TokenStore = MemoryTokens()
         """Where tokens of this connection are kept, for ``TokenAuth``; the hub sets its own."""
+        self.heard: dict[str, str] = {}
+        """The word of the newest ``News``, by stream, for the pull it leads to; the hub sets it."""
 
     @cached_property
     def http(self) -> Http:
@@ -120,9 +124,16 @@ class Adapter(Generic[ConfigT]):
 
         It reaches the private networks this connection allows, and no others.
         """
-        client = self.connect()
+        return self.beside(self.connect())
+
+    def beside(self, client: Http) -> Http:
+        """The client, held to this connection's networks and budget, and closed with it.
+
+        For a vendor with a second address: keep what it gives in a ``cached_property``.
+        """
         client.allow(self.config.allow_networks)
         client.pace = self.pace
+        self._clients.append(client)
         return client
 
     def connect(self) -> Http:
@@ -161,8 +172,8 @@ class Adapter(Generic[ConfigT]):
         """Give back sockets and sessions; the adapter is not used afterwards."""
         if self._line is not None:
             self._line.close()
-        if "http" in self.__dict__:
-            self.http.close()
+        for client in self._clients:
+            client.close()
 
     def discover(self) -> Iterator[Found]:
         """The streams this account has over there, for a person who then writes their mappings."""
@@ -186,6 +197,13 @@ class Adapter(Generic[ConfigT]):
             CursorExpiredError: the vendor forgot what changed since; everything is read anew.
         """
         raise UnsupportedError(f"{type(self).__name__} cannot be pulled")
+
+    def reads(self, stream: Stream) -> bool:
+        """Whether this connection pulls the stream.
+
+        Not where it only writes it or hears of it by events, nor where it was given no credentials.
+        """
+        return "pull" in capabilities(type(self))
 
     def history(self, stream: Stream, window: Window, cursor: str | None) -> Iterator[Page]:
         """Pages of a part of the stream; the same promises as ``pull``, with cursors of its own."""
@@ -217,6 +235,13 @@ class Adapter(Generic[ConfigT]):
         """
         raise UnsupportedError(f"{type(self).__name__} cannot be written to")
 
+    def takes(self, stream: Stream) -> bool:
+        """Whether ``push`` has what it needs for this stream, as the connection is configured.
+
+        What it does not take is not offered to people.
+        """
+        return stream.writable
+
     def listen(self, emit: Emit) -> None:
         """Receive until the line ends, then return; the hub calls again, after a rest if need be.
 
@@ -231,7 +256,7 @@ class Adapter(Generic[ConfigT]):
         """
         raise UnsupportedError(f"{type(self).__name__} does not listen")
 
-    def parse(self, body: bytes) -> Iterator[Row | RecordRef | Deleted]:
+    def parse(self, body: bytes) -> Iterator[Row | RecordRef | Deleted | News]:
         """What one emitted item says; only for vendors without a webhook receiver, who has its own.
 
         Any error but RemoteError puts the item into quarantine.

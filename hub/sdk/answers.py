@@ -10,7 +10,7 @@ import jmespath
 from jmespath.exceptions import JMESPathError
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from hub.errors import AuthError, ConflictError, RejectedError, RetryableError
+from hub.errors import AuthError, ConflictError, GoneError, HubError, RejectedError, RetryableError
 
 _compiled = lru_cache(maxsize=256)(jmespath.compile)
 
@@ -37,6 +37,7 @@ class Answers(BaseModel):
         auth: token or credentials are not taken: a token is renewed once, then a person is asked.
         busy: asked too often, or the vendor cannot now: tried again later.
         conflict: the vendor holds a newer copy, or has this already.
+        gone: there is no such record; ``Http.find`` then gives None.
         words: where the vendor's own sentence is; shown to the administrator.
         hints: what to do, by code, where the vendor's sentence does not say it.
     """
@@ -48,10 +49,11 @@ class Answers(BaseModel):
     auth: tuple[str, ...] = ()
     busy: tuple[str, ...] = ()
     conflict: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
     words: str = ""
     hints: Mapping[str, str] = Field(default_factory=dict)
 
-    @field_validator("fine", "auth", "busy", "conflict", mode="before")
+    @field_validator("fine", "auth", "busy", "conflict", "gone", mode="before")
     @classmethod
     def _as_told(cls, codes: Any) -> Any:
         return tuple(map(_text, codes)) if isinstance(codes, list | tuple) else codes
@@ -69,7 +71,7 @@ class Answers(BaseModel):
         """Return when the body says that it went well.
 
         Raises:
-            AuthError, RetryableError, ConflictError: its code is in that list.
+            AuthError, RetryableError, ConflictError, GoneError: its code is in that list.
             RejectedError: its code is in none.
         """
         found = at(self.code, body)
@@ -79,11 +81,17 @@ class Answers(BaseModel):
     def _raise(self, code: str, body: Any) -> NoReturn:
         said = f"the vendor answered with code {code[:40]}"
         hint = self.hints.get(code) or self._words(body)
+        error: HubError
         if code in self.auth:
-            raise AuthError(said, hint=hint)
-        if code in self.busy:
-            raise RetryableError(said, hint=hint, maybe_done=False)
-        raise (ConflictError if code in self.conflict else RejectedError)(said, hint=hint)
+            error = AuthError(said, hint=hint)
+        elif code in self.busy:
+            error = RetryableError(said, hint=hint, maybe_done=False)
+        elif code in self.gone:
+            error = GoneError(said, hint=hint)
+        else:
+            error = (ConflictError if code in self.conflict else RejectedError)(said, hint=hint)
+        error.code = code
+        raise error
 
     def _words(self, body: Any) -> str:
         found = at(self.words, body) if self.words else None

@@ -48,6 +48,7 @@ LONGEST_S = 10 * 365 * 86400.0
 TIMEOUT_S = 20.0
 
 _SIGN_IN = "Sign in again: hub connect with this connection's name; then everything goes on."
+_KEYS = "Check id and secret of the application, and for whom it may act."
 _PASSING = frozenset({"temporarily_unavailable", "server_error", "slow_down"})
 
 
@@ -131,6 +132,10 @@ class MemoryTokens:
         """The newest tokens."""
         return self._tokens
 
+    def put(self, tokens: Tokens) -> None:
+        """Take these for the newest."""
+        self._tokens = tokens
+
     def renew(self, seen: int, fetch: Callable[[Tokens | None], Tokens]) -> Tokens:
         """Tokens newer than version ``seen``."""
         with self._lock:
@@ -170,6 +175,10 @@ class TokenAuth:
     def close(self) -> None:
         """Close the pooled sockets."""
         self._http.close()
+
+    def forget(self) -> None:
+        """Ask the store the next time."""
+        self._tokens = None
 
     def current(self) -> Tokens:
         """Tokens to send now, renewed when it is time.
@@ -225,6 +234,8 @@ class OAuth2:
         authorize_url: where a person agrees; empty = no person is needed (client credentials).
         in_body: send id and secret as form fields; otherwise as HTTP Basic, as the standard wants.
         more: further parameters of the page a person agrees on.
+        grant: the form of a grant of our own, such as a signed assertion (RFC 7523), asked for
+            every time; instead of client credentials.
     """
 
     token_url: str
@@ -234,6 +245,7 @@ class OAuth2:
     scope: str = ""
     in_body: bool = False
     more: Mapping[str, str] = field(default_factory=dict)
+    grant: Callable[[], Mapping[str, str]] | None = field(default=None, repr=False)
 
     def ask_url(self, redirect_uri: str, state: str, verifier: str) -> str:
         """The page on which a person lets us in; it leads back to ``redirect_uri``.
@@ -281,6 +293,8 @@ class OAuth2:
             return self._ask(http, form, tokens)
         if self.authorize_url:
             raise AuthError("nobody has signed in, or not for long enough", hint=_SIGN_IN)
+        if self.grant:
+            return self._ask(http, self.grant(), tokens)
         scope = {"scope": self.scope} if self.scope else {}
         return self._ask(http, {"grant_type": "client_credentials", **scope}, tokens)
 
@@ -295,7 +309,8 @@ class OAuth2:
         try:
             body = http.json("POST", self.token_url, data=form, repeatable=not once, **who)
         except (AuthError, RejectedError) as exc:  # its words may repeat what we sent
-            raise _refused(_error_in(exc.hint), "the vendor gives no tokens") from None
+            hint = _SIGN_IN if self.authorize_url else _KEYS
+            raise _refused(_error_in(exc.hint), "the vendor gives no tokens", hint) from None
         return _tokens_in(body, before)
 
 
@@ -339,8 +354,8 @@ def _error_in(words: str) -> str:
         return ""
 
 
-def _refused(error: object, what: str) -> AuthError | RetryableError:
+def _refused(error: object, what: str, hint: str = _SIGN_IN) -> AuthError | RetryableError:
     """The error for a refusal; of the vendor's words only the standard's code is shown."""
     code = error if isinstance(error, str) and re.fullmatch(r"[a-z_]{1,40}", error) else ""
     words = f"{what}: {code}" if code else what
-    return RetryableError(words) if code in _PASSING else AuthError(words, hint=_SIGN_IN)
+    return RetryableError(words) if code in _PASSING else AuthError(words, hint=hint)

@@ -14,13 +14,15 @@ class Query:
     """What somebody asked.
 
     Attributes:
-        text: a phone in any writing, a mail address, or part of a name.
+        text: a phone in any writing, a mail address, part of a name, or the address of a card.
         asker: who asks, as the vendor names them.
         place: where they asked and are answered, as the vendor names it.
         message: the id of their message, to which the answer refers.
         private: whether nobody reads the answer who might not have asked.
         refused: why they get none: ``asker`` for a stranger, who is told nothing; ``place`` where
             this desk does not answer.
+        language: of the asker, such as ``zh-CN``; "" = that of the installation, "*" = the vendor
+            does not tell: they are answered in every language there is.
     """
 
     text: str
@@ -29,6 +31,7 @@ class Query:
     message: str
     private: bool = False
     refused: str = ""
+    language: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from hub.errors import (
     AuthError,
     ConfigError,
     ConflictError,
+    GoneError,
     HubError,
     RejectedError,
     RemoteError,
@@ -70,6 +71,7 @@ UNCERTAIN = frozenset({408, 500, 502, 504})
 """Answers after which a write may or may not have happened."""
 
 REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
+GONE = frozenset({404, 410})
 
 
 class Http:
@@ -77,6 +79,8 @@ class Http:
 
     Attributes:
         pace: asked before every request and told of every answer; the hub sets it.
+        tokens: what it was given as ``auth``, where that is renewed.
+        answers: what it was given as ``raise_for_body``.
 
     Args:
         base: what relative paths are joined to.
@@ -91,6 +95,7 @@ class Http:
             is JSON; raises where the body says better than the status what is to be done.
         hidden: parts of the address that no error may show: a token the vendor wants in the path.
         conflicts: statuses by which this vendor says that it holds a newer copy.
+        heard: told the headers of every answer, where some vendors say what is left of a budget.
     """
 
     def __init__(
@@ -106,21 +111,22 @@ class Http:
         raise_for_refusal: Callable[[int, Any], None] | None = None,
         hidden: Collection[str] = (),
         conflicts: Collection[int] = (409, 412),
+        heard: Callable[[Mapping[str, str]], None] | None = None,
     ) -> None:
         self.base = base.rstrip("/")
         self._timeout_s = timeout_s
-        self._raise_for_body, self._raise_for_refusal = raise_for_body, raise_for_refusal
+        self.answers, self._raise_for_refusal = raise_for_body, raise_for_refusal
         self._hidden = [text for text in hidden if text]
-        self._conflicts = conflicts
+        self._conflicts, self._heard = conflicts, heard
         self._session = _Session()
         self._session.own_headers = tuple(headers or ())
         self._session.trust_env = False  # a proxy variable must not lead round the guard
         self._session.max_redirects = 5
-        self._tokens: TokenAuth | None = None
+        self.tokens: TokenAuth | None = None
         if isinstance(auth, tuple):  # as UTF-8: a Chinese password does not fit Latin-1
             self._session.auth = HTTPBasicAuth(auth[0].encode(), auth[1].encode())
         elif auth:
-            self._tokens = auth
+            self.tokens = auth
             self._session.own_headers += auth.header_names
         self._sign = sign
         if sign:
@@ -130,13 +136,18 @@ class Http:
         self.pace: Pace | None = None
         self.allow(allow_networks)
 
+    @property
+    def signs(self) -> bool:
+        """Whether every request is signed."""
+        return self._sign is not None
+
     def allow(self, networks: Sequence[str]) -> None:
         """Let this client reach these private networks and no others."""
         guarded = GuardedAdapter(networks)
         self._session.mount("http://", guarded)
         self._session.mount("https://", guarded)
-        if self._tokens:
-            self._tokens.allow(networks)
+        if self.tokens:
+            self.tokens.allow(networks)
 
     def now(self) -> datetime:
         """The vendor's clock, as its last answer told; ours until there was one."""
@@ -145,6 +156,17 @@ class Http:
     def get(self, path: str, **kwargs: Any) -> Any:
         """The decoded JSON answer to a GET."""
         return self.json("GET", path, **kwargs)
+
+    def find(self, path: str, **kwargs: Any) -> Any:
+        """The decoded JSON answer to a GET; None when the vendor says that there is no such thing.
+
+        It says so in JSON: a 404 of another form comes from something else at that address. Others
+        say it with status 200: see ``gone`` of ``Answers``.
+        """
+        try:
+            return self.json("GET", path, absent=GONE, **kwargs)
+        except GoneError:
+            return None
 
     def json(self, method: str, path: str, **kwargs: Any) -> Any:
         """The decoded JSON answer; None when the body is empty.
@@ -157,7 +179,7 @@ class Http:
 
     def _json(self, method: str, path: str, **kwargs: Any) -> Any:
         response = self._request(method, path, **kwargs)
-        if not response.content:
+        if not response.content or response.status_code in kwargs.get("absent", ()):
             return None
         try:
             body = orjson.loads(response.content)
@@ -167,8 +189,8 @@ class Http:
                 f"{method} {_bare(response.url)} answered something that is not JSON",
                 hint="Check the address of this connection: it may lead to a web page.",
             ) from exc
-        if self._raise_for_body:
-            self._raise_for_body(body)
+        if self.answers:
+            self.answers(body)
         return body
 
     def request(
@@ -221,8 +243,8 @@ class Http:
         **kwargs: Any,
     ) -> requests.Response:
         url = path if urlsplit(path).scheme else f"{self.base}{path}"
-        if self._tokens and _host(url) == _host(self.base):
-            kwargs = self._tokens.signed(kwargs)
+        if self.tokens and _host(url) == _host(self.base):
+            kwargs = self.tokens.signed(kwargs)
         if idempotency_key:
             kwargs["headers"] = {**kwargs.get("headers", {}), "Idempotency-Key": idempotency_key}
         repeatable = _repeatable(method, idempotency_key, repeatable=repeatable)
@@ -241,13 +263,13 @@ class Http:
         Whoever refuses a request has not done it, so that a write may be sent again as well.
         """
         with self._hiding():
-            if self._tokens is None:
+            if self.tokens is None:
                 return self._in_time(call)
-            sent = self._tokens.current()
+            sent = self.tokens.current()
             try:
                 return call()
             except AuthError:
-                if not self._tokens.replaced(sent):
+                if not self.tokens.replaced(sent):
                     raise
             return call()
 
@@ -282,7 +304,14 @@ class Http:
             self.pace.before()
 
     def _once(
-        self, method: str, url: str, *, repeatable: bool, any_status: bool = False, **kwargs: Any
+        self,
+        method: str,
+        url: str,
+        *,
+        repeatable: bool,
+        any_status: bool = False,
+        absent: Collection[int] = (),
+        **kwargs: Any,
     ) -> requests.Response:
         """One try. What requests raised is not kept as cause: its text shows the whole URL."""
         began = time.monotonic()
@@ -309,12 +338,14 @@ class Http:
         if self.pace:
             rest_s = retry_after_s(response)
             self.pace.after(response.status_code, rest_s)
+        if self._heard:
+            self._heard(response.headers)
         if response.is_redirect and not kwargs["allow_redirects"]:
             raise ConfigError(
                 f"{method} {_bare(url)} leads elsewhere",
                 hint="Set the address of this connection to where the system is now.",
             )
-        if any_status:
+        if any_status or (response.status_code in absent and _is_json(response)):
             return response
         if not repeatable and response.status_code in UNCERTAIN:
             raise UnknownOutcomeError(f"{method} {_bare(url)} answered {response.status_code}")
@@ -327,8 +358,8 @@ class Http:
     def close(self) -> None:
         """Close the pooled sockets."""
         self._session.close()
-        if self._tokens:
-            self._tokens.close()
+        if self.tokens:
+            self.tokens.close()
 
 
 def _repeatable(
@@ -390,10 +421,14 @@ def _raise_for_status(response: requests.Response, conflicts: Collection[int]) -
     if status in (408, 425, 429) or status >= 500:
         after_s = retry_after_s(response)
         raise RetryableError(where, retry_after_s=after_s, maybe_done=status != 429)
-    words = response.text[:300] if "json" in response.headers.get("Content-Type", "") else ""
+    words = response.text[:300] if _is_json(response) else ""
     if status == 404 and not words:
         words = "Check the address of this connection: the system knows nothing there."
     raise (ConflictError if status in conflicts else RejectedError)(where, hint=words)
+
+
+def _is_json(response: requests.Response) -> bool:
+    return "json" in response.headers.get("Content-Type", "")
 
 
 def retry_after_s(response: requests.Response) -> float | None:

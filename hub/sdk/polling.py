@@ -18,11 +18,11 @@ How pages are turned decides what can be lost:
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
+from time import monotonic
 
 from hub.errors import RemoteError, RetryableError
 from hub.sdk.types import Page, Raw
@@ -66,13 +66,13 @@ def scan(
         RemoteError: rows come in another order, or more than ``cap`` share one instant.
     """
     place = _Place.told(cursor) if cursor else _Place(since)
-    started, began = time.monotonic(), place.began
+    started, began = monotonic(), place.began
     empty = began is None
     circle = Circle("the position of a scan")
     while True:
         rows, position = read(place.since, place.position)
         if began is None:  # asked after the first answer: only then the vendor's clock is known
-            elapsed = timedelta(seconds=time.monotonic() - started)
+            elapsed = timedelta(seconds=monotonic() - started)
             began = (now() - elapsed).replace(microsecond=0)
             place = replace(place, began=began)
         onward = place.after(rows, position, stamp, cap)

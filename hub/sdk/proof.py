@@ -54,8 +54,8 @@ class ProofConfig(ConnectionConfig):
         default="",
         pattern=r"^[a-zA-Z0-9-]*$",
         description="Header in which our own proxy gives the verified client certificate's "
-        "fingerprint; the proxy must remove it from what comes from outside",
-        examples=["X-Client-Cert-Fingerprint"],
+        "fingerprint, such as X-Client-Cert-Fingerprint; the proxy must remove it from what comes "
+        "from outside",
     )
     certificate_fingerprints: tuple[str, ...] = Field(
         default=(), description="Fingerprints of the certificates we accept"

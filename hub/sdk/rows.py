@@ -37,7 +37,7 @@ def plain(value: Any) -> Any:
     return str(value)
 
 
-def joined(parts: Sequence[Any]) -> str:
+def id_of(parts: Sequence[Any]) -> str:
     """The id made of the values of key columns; "" when one of them is missing.
 
     One value is its own id, so that what refers to it by that value finds it.
@@ -50,7 +50,7 @@ def joined(parts: Sequence[Any]) -> str:
     return "|".join(text.replace("\\", "\\\\").replace("|", "\\|") for text in texts)
 
 
-def parted(id_: str, count: int) -> list[str]:
+def parts_of(id_: str, count: int) -> list[str]:
     """The texts an id was joined of.
 
     Raises:

@@ -26,6 +26,8 @@ class Stream:
             otherwise: a scan begins that much earlier than the last one began.
         whole: a pull from the beginning gives everything the hub should have, so that what it
             lacks was deleted; False for a mailbox, from which mail is moved away.
+        looks_up: whether ``push`` of this stream finds its own earlier write; None = as the adapter
+            says of all.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Stream:
     fresh_s: float = 24 * 3600.0
     overlap_s: float = 300.0
     whole: bool = True
+    looks_up: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +45,14 @@ class Described:
 
     Attributes:
         mapping: its mapping as YAML; "" when it lies in ``overlays/<connection>``.
+        place: where that mapping was written, for its faults.
         without: verbs of its class that do not work for it.
     """
 
     stream: Stream
     mapping: str = ""
     without: Collection[str] = ()
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +163,18 @@ class Deleted:
 
     stream: str
     id: str
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """There is something new in this stream that only a pull can tell; one begins soon.
+
+    Attributes:
+        word: what the vendor wants to hear again in that pull; it is found in ``Adapter.heard``.
+    """
+
+    stream: str
+    word: str = ""
 
 
 @dataclass(frozen=True, slots=True)

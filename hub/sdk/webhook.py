@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Generic
 
 from hub.errors import SignatureError, UnsupportedError
 from hub.sdk.adapter import ConfigT
-from hub.sdk.types import Deleted, Envelope, HookRequest, Item, RecordRef, Reply, Row
+from hub.sdk.types import Deleted, Envelope, HookRequest, Item, News, RecordRef, Reply, Row
 
 _UNREADABLE = (
     ValueError,
@@ -51,7 +51,7 @@ class WebhookReceiver(Generic[ConfigT]):
         """
         raise NotImplementedError
 
-    def parse(self, body: bytes) -> Iterator[Row | RecordRef | Deleted]:
+    def parse(self, body: bytes) -> Iterator[Row | RecordRef | Deleted | News]:
         """What one stored item says. Any error but RemoteError puts it into quarantine."""
         raise NotImplementedError
 

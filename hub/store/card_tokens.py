@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import astuple, dataclass
-from urllib.parse import urlencode
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -68,6 +68,16 @@ def link(settings: Settings, keys: tuple[bytes, ...], told: CardToken) -> str:
 def card_url(settings: Settings, customer_id: str) -> str:
     """Where a customer's card is for people who sign in: it may be kept anywhere."""
     return f"{settings.public_url.rstrip('/')}/card?{urlencode({'customer': customer_id})}"
+
+
+def customer_at(settings: Settings, url: str) -> str | None:
+    """Whose card is at this address; None when it is no ``card_url`` of ours."""
+    try:
+        told = urlsplit(url)
+    except ValueError:  # somebody wrote it
+        return None
+    ours = f"{told.scheme}://{told.netloc}{told.path}" == card_url(settings, "").partition("?")[0]
+    return next(iter(parse_qs(told.query).get("customer", ())), None) if ours else None
 
 
 def web_keys(settings: Settings) -> tuple[bytes, ...]:

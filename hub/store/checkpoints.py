@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, and_, case, literal, select, update
 
 from hub.store import bulk, leases
-from hub.store.schema import EPOCH, STOPPED, checkpoint
+from hub.store.schema import EPOCH, STOPPED, Instant, checkpoint
 from hub.store.schema import connection as connection_table
 
 
@@ -69,17 +69,27 @@ def advance(conn: Connection, connection: str, stream: str, cursor: str, rows: i
     )
 
 
-def complete(conn: Connection, connection: str, stream: str, every_s: float) -> int | None:
+def complete(
+    conn: Connection, connection: str, stream: str, every_s: float, began: datetime
+) -> int | None:
     """The pull reached the end; it starts again after ``every_s``.
+
+    When there was news since it ``began``, it starts again at once: that news may have come behind
+    the page that was asked for last.
 
     Returns how many rows it saw from the beginning to the end; None when it began elsewhere.
     """
     now = leases.now()
     counted = select(checkpoint.c.full_rows).where(*_is(connection, stream))
     seen = conn.execute(counted).scalar()
-    due_at = now + timedelta(seconds=every_s)
+    stirred = checkpoint.c.stirred_at >= began
+    due_at = case(
+        (stirred, checkpoint.c.stirred_at),
+        else_=literal(now + timedelta(seconds=every_s), Instant()),
+    )
+    word = case((stirred, checkpoint.c.word), else_="")
     ended = {"completed_at": now, "full_rows": None, "failures": 0, "error": ""}
-    _set(conn, connection, stream, due_at=due_at, **ended)
+    _set(conn, connection, stream, due_at=due_at, word=word, **ended)
     return seen
 
 
@@ -113,6 +123,17 @@ def hasten(conn: Connection, connection: str, stream: str | None = None) -> None
     if stream:
         chosen = chosen.where(checkpoint.c.stream == stream)
     conn.execute(chosen.values(due_at=EPOCH))
+
+
+def stir(conn: Connection, connection: str, stream: str, word: str) -> None:
+    """There is news in this stream: make it due now, unless it rests after a failure.
+
+    The word is kept until a pull that began afterwards reaches the end.
+    """
+    now = leases.now()
+    waits = and_(checkpoint.c.failures == 0, checkpoint.c.due_at > now)
+    due_at = case((waits, literal(now, Instant())), else_=checkpoint.c.due_at)
+    _set(conn, connection, stream, due_at=due_at, stirred_at=now, word=word)
 
 
 def _is(connection: str, stream: str) -> tuple[Any, Any]:

@@ -560,3 +560,10 @@ def _by_state(
 
 def _us(column: ColumnElement[datetime] | ColumnElement[datetime | None]) -> ColumnElement[int]:
     return type_coerce(column, BigInteger)
+
+
+def raw_of(conn: Connection, ref: str) -> str | None:
+    """The newest payload a record was cut from, as JSON; None when there is none."""
+    query = select(raw.c.payload).join(record, record.c.parent == raw.c.ref)
+    found: str | None = conn.execute(query.where(record.c.ref == ref)).scalar_one_or_none()
+    return found

@@ -129,6 +129,15 @@ def known(conn: Connection, refs: Iterable[str], *, lock: bool = False) -> dict[
     return found
 
 
+def payloads(conn: Connection, refs: Iterable[str]) -> dict[str, str]:
+    """These raw rows as they are stored, as JSON; ``null`` for one that is gone."""
+    found: dict[str, str] = {}
+    for chunk in bulk.chunks(sorted(set(refs))):
+        query = select(raw.c.ref, raw.c.payload).where(bulk.among(raw.c.ref, chunk))
+        found.update((row.ref, row.payload) for row in conn.execute(query))
+    return found
+
+
 def save_raw(conn: Connection, rows: Sequence[Incoming], stored: Mapping[str, Known]) -> None:
     """Write the raw rows, their replaced copies into history. All must be news."""
     now = leases.now()

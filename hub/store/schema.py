@@ -115,6 +115,8 @@ checkpoint = Table(
     Column("full_rows", BigInteger, comment="rows of the read from the beginning under way"),
     Column("failures", Integer, nullable=False, server_default="0", comment="in a row"),
     Column("error", Text, nullable=False, server_default=""),
+    Column("stirred_at", Instant, comment="when an event last told of news"),
+    Column("word", Text, nullable=False, server_default="", comment="what it wants to hear again"),
     Index("ix_checkpoint_due_at", "due_at"),
 )
 

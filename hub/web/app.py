@@ -21,6 +21,7 @@ from hub.web import (
     changes_api,
     desks,
     endpoints,
+    files,
     formats,
     health,
     i18n,
@@ -69,7 +70,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     formats.install(app)
     words.install(app)
     assets.install(app)
-    parts = (problems, endpoints, auth, health, pages, inbox_pages, card, watch, oauth)
+    parts = (problems, endpoints, auth, health, pages, inbox_pages, card, files, watch, oauth)
     programs = (api, identity_api, acts, desks, lookup_api, pins_api, changes_api)
     for part in (*parts, *programs, inbox_api, subscriptions_api, openapi):
         part.install(app)

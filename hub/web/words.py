@@ -30,6 +30,12 @@ STATUSES: dict[str, dict[str, Any]] = {
         "paid": _p("invoice", "Paid"),
         "cancelled": _p("invoice", "Cancelled"),
     },
+    "Message": {
+        "sent": _p("message", "Sent"),
+        "delivered": _p("message", "Delivered"),
+        "read": _p("message", "Read"),
+        "failed": _p("message", "Not delivered"),
+    },
 }
 
 PRIORITIES = {
@@ -181,6 +187,8 @@ TYPES = {
     "email": _("e-mail address"),
     "tax_id": _("tax number"),
     "unionid": _("union id"),
+    "openid": _("WeChat openid"),
+    "external_userid": _("WeCom customer id"),
     "member_no": _("member number"),
     "website": _("website"),
     "fax": _("fax"),
@@ -219,6 +227,7 @@ TONES: dict[str, dict[str, str]] = {
     "Ticket": {"new": "info", "open": "warm", "waiting": "quiet", "solved": "good"},
     "Order": {"quoted": "info", "confirmed": "info", "shipped": "warm", "done": "good"},
     "Invoice": {"issued": "info", "paid": "good"},
+    "Message": {"delivered": "good", "read": "good", "failed": "bad"},
     "state": {"ok": "good", "degraded": "warm", "auth_failed": "bad", "paused": "quiet"},
     "event": {"received": "info", "retry": "warm", "done": "good", "quarantined": "bad"},
     "delivery": {

@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 import dingtalk_stream
 import pytest
 
-from adapters.dingtalk.adapter import DingtalkAdapter, DingtalkStreamConfig
+from adapters.dingtalk.adapter import DingtalkAdapter
+from adapters.dingtalk.config import DingtalkConfig
 from adapters.dingtalk.webhook import DingtalkReceiver
 from hub.errors import AuthError, ConfigError, RetryableError
 from hub.sdk import Row
@@ -32,7 +33,7 @@ def adapter(gateway: Gateway, **given: Any) -> DingtalkAdapter:
         "api_url": gateway.url,
         "allow_networks": ["127.0.0.0/8"],
     }
-    return DingtalkAdapter(DingtalkStreamConfig.model_validate({**config, **given}))
+    return DingtalkAdapter(DingtalkConfig.model_validate({**config, **given}))
 
 
 def until(gateway: Gateway, *ids: str) -> None:
@@ -131,7 +132,7 @@ def test_a_line_that_is_forgotten_is_given_up(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It stays open and answers pings of the transport; only the words of 钉钉 are missing."""
-    monkeypatch.setattr("adapters.dingtalk.adapter.SILENCE_S", 0.1)
+    monkeypatch.setattr("adapters.dingtalk.line.SILENCE_S", 0.1)
     with listening(adapter(gateway), Inbox()) as ended:
         until_stands(gateway)
         gateway.push("SYSTEM", "ping", {}, "ping-1")

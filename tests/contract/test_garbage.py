@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from hub import mapping, registry
 from hub.sdk import Envelope, HookRequest, Reply, SignatureError, UnsupportedError
-from hub.sdk.testing import NOW, Vendor, _request
+from hub.sdk.testing import NOW, _request
+from hub.sdk.vendor import Vendor
 
 VENDORS = {
     name: Vendor(found, mapping) for name, found in registry.manifests().items() if found.webhook

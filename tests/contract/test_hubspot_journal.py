@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from adapters.hubspot import adapter as module
-from adapters.hubspot.adapter import HubspotAdapter, HubspotJournalConfig
+from adapters.hubspot import journal as module
+from adapters.hubspot.adapter import HubspotAdapter
+from adapters.hubspot.config import HubspotConfig
 from adapters.hubspot.webhook import HubspotReceiver
 from hub.errors import AuthError, ConfigError, CursorExpiredError, RetryableError
 from hub.sdk import Deleted
@@ -30,7 +31,7 @@ def adapter(journal: Journal, **given: Any) -> HubspotAdapter:
         "api_url": journal.url,
         "allow_networks": ["127.0.0.0/8"],
     }
-    return HubspotAdapter(HubspotJournalConfig.model_validate({**config, **given}))
+    return HubspotAdapter(HubspotConfig.model_validate({**config, **given}))
 
 
 class Once(Inbox):

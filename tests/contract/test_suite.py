@@ -7,9 +7,12 @@ import os
 import re
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+
+from hub.sdk import http, polling, testing
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -23,7 +26,6 @@ api_version = "1"
 checked_on = 2026-11-21
 adapter = "{name}.adapter:Acme"
 {webhook}
-level = "bronze"
 """
 
 ADAPTER = '''
@@ -183,6 +185,12 @@ FAULTS = {
         'str(int(cursor) + 1) if cursor else "0"}',
         "test_pull",
     ),
+    "swallowing": (
+        'rows = self.http.get("/things", params={"after": cursor or "0"})',
+        'try: rows = self.http.get("/things", params={"after": cursor or "0"})\n'
+        "            except RetryableError: rows = []",
+        "test_a_pull_that_breaks_off",
+    ),
     "stuck": ("yield Page(rows, cursor)", 'yield Page(rows, "same")', "test_pull"),
     "partial": ("after = cursor", "after = cursor and str(int(cursor) + 1)", "test_history"),
     "abrupt": (
@@ -280,3 +288,14 @@ def test_a_minimal_adapter_passes(failed: set[str]) -> None:
 def test_a_broken_promise_is_noticed(failed: set[str], name: str) -> None:
     *_, test = {**FAULTS, **HOOK_FAULTS}[name]
     assert f"{name}::{test}" in failed
+
+
+def test_the_clock_of_a_fixture_stands_however_busy_the_machine_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    late = iter(range(0, 1000, 10))
+    monkeypatch.setattr(polling, "monotonic", lambda: float(next(late)))
+    with testing.clock(None):
+        pages = [*polling.scan(lambda *_: ([{"id": 1}], None), None, now=http.Http("").now)]
+    ended = testing.NOW - timedelta(seconds=polling.OVERLAP_S)
+    assert json.loads(pages[-1].cursor) == {"since": ended.replace(microsecond=0).isoformat()}

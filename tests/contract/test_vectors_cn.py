@@ -19,22 +19,21 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
-from adapters.aliyun_sms.signing import acs3_authorization, rpc_signature
 from adapters.dingtalk.signing import robot_sign
 from adapters.dingtalk.webhook import EVENTS
 from adapters.feishu.signing import bot_sign
 from adapters.feishu.webhook import decrypt
 from adapters.kingdee.signing import login_sign, signed_headers
 from adapters.mingdao.signing import org_sign
-from adapters.tencent_sms.signing import tc3_authorization
 from adapters.wechat_oa import signing as wechat
 from adapters.wecom import signing as wecom
 from adapters.yonyou.signing import token_signature
 from adapters.yonyou.webhook import VARIANTS, aes_key
 from hub import mapping, registry
 from hub.sdk import ConfigError, Envelope, HookRequest, Reply, SignatureError, WebhookReceiver
+from hub.sdk.clouds import acs3_authorization, rpc_signature, tc3_authorization
 from hub.sdk.sealing import seal, unseal
-from hub.sdk.testing import Vendor
+from hub.sdk.vendor import Vendor
 
 DATA = Path(__file__).parents[1] / "data" / "vectors"
 BITS = range(8)

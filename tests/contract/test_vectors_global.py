@@ -25,7 +25,7 @@ from adapters.salesforce import signing as salesforce
 from adapters.zendesk import signing as zendesk
 from hub import mapping, registry
 from hub.sdk import Envelope, HookRequest, Reply, SignatureError, WebhookReceiver
-from hub.sdk.testing import Vendor
+from hub.sdk.vendor import Vendor
 
 DATA = Path(__file__).parents[1] / "data" / "vectors"
 

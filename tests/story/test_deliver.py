@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -147,6 +148,16 @@ def test_where_nothing_can_be_looked_up_a_person_is_asked(hub: Hub) -> None:
     drain(hub)
     assert states(hub) == ["confirmed", "confirmed"]
     assert subjects(hub) == ["later"]
+
+
+def test_a_stream_says_itself_whether_it_can_look_up(hub: Hub) -> None:
+    desk = account(hub, "desk")
+    streams = hub.registry.get("desk").streams
+    streams["tickets"] = replace(streams["tickets"], looks_up=False)
+    queue(hub, "crm/tickets/1", subject="once")
+    desk.plan("push", UnknownOutcomeError("no answer"), after=True)
+    drain(hub)
+    assert states(hub) == ["unknown"]
 
 
 def free_lanes(hub: Hub) -> None:

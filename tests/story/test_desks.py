@@ -12,6 +12,7 @@ import responses
 
 from hub.registry import Hub
 from hub.sdk import Item
+from hub.store import read
 from tests.story.helpers import account, demo, drain, pull, receive, scalar
 
 Open = Callable[..., Hub]
@@ -20,9 +21,9 @@ HOME = "https://matrix.example.com"
 ROOM, MEI = "!room:example.com", "@mei:example.com"
 
 
-def opened(open_with: Open, **more: Any) -> Hub:
+def opened(open_with: Open, public_url: str = "http://127.0.0.1:8360", **more: Any) -> Hub:
     chat = {"adapter": "matrix", "homeserver": HOME, "access_token": "t", **more}
-    hub = open_with({"crm": demo(), "chat": chat}, language="en")
+    hub = open_with({"crm": demo(), "chat": chat}, language="en", public_url=public_url)
     crm = account(hub, "crm")
     for number, name in ((1, "李娜"), (2, "Li Nan")):
         phone = f"1391234567{number}"
@@ -116,3 +117,18 @@ def test_whoever_came_before_the_answer_reads_nothing_but_that_link(open_with: O
     (told,) = said(hub, question("13912345671"), others=["@guest:else.org"])
     assert re.fullmatch(r"Sign in to see the card: \S+/card\?customer=[0-9a-f-]+", told["body"])
     assert set(told) == {"msgtype", "body", "m.relates_to"}
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_card_is_found_by_its_address_and_no_other_address_is_one(open_with: Open) -> None:
+    hub = opened(open_with, desk_role="agent", public_url="https://hub.example/")
+    with hub.database.read() as conn:
+        (id_,) = read.find(conn, "phone", "+8613912345671")
+    address = f"https://hub.example/card?customer={id_}"
+    (told,) = said(hub, question(address))
+    assert told["body"].splitlines()[0] == "李娜"
+    strange = [f"https://evil.example/card?customer={id_}", "https://hub.example/card?customer=x"]
+    strange += ["https://hub.example/card", "http://["]
+    for number, text in enumerate(strange, start=2):
+        (told,) = said(hub, question(text, number))
+        assert told["body"] == "Nobody is known by that."

@@ -65,7 +65,7 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listen, "LOOK_S", 0.05)
     monkeypatch.setattr(listen, "RETRY_S", (0.0, 0.05, 0.1))
     monkeypatch.setattr("adapters.telegram.adapter.POLL_S", 1)
-    monkeypatch.setattr("adapters.hubspot.adapter.POLL_S", 0.05)
+    monkeypatch.setattr("adapters.hubspot.journal.POLL_S", 0.05)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from hub.errors import ConfigError
 from hub.pipeline import due
 from hub.registry import Hub, manifests
 from hub.sdk import WebhookReceiver
-from hub.sdk.testing import Vendor
+from hub.sdk.vendor import Vendor
 from hub.settings import settings_path
 from hub.store import refusals
 from hub.store.refusals import KNOWN_MAX, UNKNOWN_MAX, Refusal

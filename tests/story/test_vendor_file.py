@@ -1,4 +1,4 @@
-"""Files dropped into a folder: customers of each version once, bad rows laid aside, rows written out."""
+"""Files dropped into a folder become customers once; bad rows are laid aside, rows written out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A shop's own database: its tables become customers with orders, and a desk's news is written back."""
+"""A shop's database: its tables become customers with orders; news from a desk is written back."""
 
 from __future__ import annotations
 
@@ -57,14 +57,18 @@ CREATE TABLE SO_SODetails (iSOsID INTEGER PRIMARY KEY, ID INTEGER, cInvCode TEXT
     iQuantity TEXT, iTaxUnitPrice TEXT, iSum TEXT);
 CREATE TABLE SaleBillVouch (SBVID INTEGER PRIMARY KEY, cSBVCode TEXT, dDate TEXT, cCusCode TEXT,
     cVerifier TEXT, cChecker TEXT, dcreatesystime TEXT, dmodifysystime TEXT);
-CREATE TABLE SaleBillVouchs (AutoID INTEGER PRIMARY KEY, SBVID INTEGER, cInvCode TEXT, cInvName TEXT,
-    iQuantity TEXT, iTaxUnitPrice TEXT, iSum TEXT);
+CREATE TABLE SaleBillVouchs (AutoID INTEGER PRIMARY KEY, SBVID INTEGER, cInvCode TEXT,
+    cInvName TEXT, iQuantity TEXT, iTaxUnitPrice TEXT, iSum TEXT);
 INSERT INTO Customer (cCusCode, cCusName, cCusRegCode, cCusHand, dCusCreateDatetime)
-    VALUES ('01001', '示例🌟制造有限公司', '91310000607214345X', '13810000777', '2024-06-21 09:00:00');
-INSERT INTO Inventory (cInvCode, cInvName, dInvCreateDatetime) VALUES ('M1', '压缩机', '2020-01-01');
-INSERT INTO SO_SOMain VALUES (1, 'XS1', '2026-11-20', '01001', '王五', NULL, '2026-11-20 10:30:00', NULL);
+    VALUES ('01001', '示例🌟制造有限公司', '91310000607214345X', '13810000777',
+        '2024-06-21 09:00:00');
+INSERT INTO Inventory (cInvCode, cInvName, dInvCreateDatetime)
+    VALUES ('M1', '压缩机', '2020-01-01');
+INSERT INTO SO_SOMain
+    VALUES (1, 'XS1', '2026-11-20', '01001', '王五', NULL, '2026-11-20 10:30:00', NULL);
 INSERT INTO SO_SODetails VALUES (1, 1, 'M1', NULL, '10', '113.00', '1130.00');
-INSERT INTO SaleBillVouch VALUES (7, '88', '2026-11-21', '01001', NULL, '王五', '2026-11-21 08:00:00', NULL);
+INSERT INTO SaleBillVouch
+    VALUES (7, '88', '2026-11-21', '01001', NULL, '王五', '2026-11-21 08:00:00', NULL);
 INSERT INTO SaleBillVouchs VALUES (1, 7, 'M1', '压缩机', '10', '113.00', '1130.00');
 """
 

@@ -1,4 +1,4 @@
-"""A tap from PyPI as it is, before a real database: killed with and without its hub, nothing is lost.
+"""A tap from PyPI as it is, before a real database: killed, and its hub killed, nothing is lost.
 
 ``pipelinewise-tap-mysql`` is installed into an environment of its own, as a user would install it.
 """

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from hub.instants import instant, written, zone_of
+from hub import mapping
+from hub.instants import as_version, instant, written, zone_of
 
 AT = datetime(2026, 11, 21, 10, 50, 57, tzinfo=UTC)
 SHANGHAI = zone_of("Asia/Shanghai")
@@ -52,3 +53,25 @@ def test_as_a_vendor_wants_it(form: str, text: str) -> None:
     assert instant(text, SHANGHAI) == (
         AT if form != "%Y-%m-%d" else AT.replace(hour=16, minute=0, second=0, day=20)
     )
+
+
+ROWS = """
+from: acme/rows
+to: Product
+key: id
+version: at | utc Asia/Shanghai
+fields: {name: id}
+"""
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["2026-11-21T18:50:57.123", "2026-11-21 18:50:57", 1795258257000, 0, None, "", " "],
+)
+def test_a_survey_tells_the_version_a_mapping_reads(value: Any) -> None:
+    rows = mapping.load(ROWS, name="rows.yaml")
+    assert as_version(value, SHANGHAI) == rows.raw_version({"id": "1", "at": value})
+
+
+def test_what_is_no_time_is_its_own_version() -> None:
+    assert as_version("昨天", SHANGHAI) == "昨天"

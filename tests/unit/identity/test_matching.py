@@ -85,6 +85,18 @@ def test_two_unionids_refuse() -> None:
     assert customers(one, other) == {frozenset("1"), frozenset("2")}
 
 
+def test_what_each_account_knows_a_person_by_joins_and_never_parts() -> None:
+    found = customers(
+        who("1", None, identifiers={"openid": "oAb3x"}),
+        who("2", "小明", identifiers={"openid": "oAb3x", "unionid": "uAb3x"}),
+        who("3", "小明", identifiers={"openid": "oXy9z", "unionid": "uAb3x"}),
+        who("4", "李总", identifiers={"external_userid": "wmQ1r", "unionid": "uAb3x"}),
+        who("5", "李总-备件", identifiers={"external_userid": "wmQ1r"}),
+        who("6", "小明", identifiers={"openid": "oZz7y", "unionid": "uCd4y"}),
+    )
+    assert found == {frozenset("12345"), frozenset("6")}
+
+
 def test_a_recycled_number_joins_neither_owner() -> None:
     found = customers(
         who("1", "张健", phones=[PHONE], updated_at="2022-01-01T00:00:00Z"),

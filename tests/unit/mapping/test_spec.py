@@ -266,3 +266,9 @@ def test_without_word_of_it_nothing_is_gone() -> None:
     mapping = load(HEAD, name="t")
     assert not mapping.is_gone({"id": 1, "deleted": True})
     assert faults(HEAD + "gone: {path: x}\n")
+
+
+def test_rows_may_be_told_to_be_parts() -> None:
+    assert load(HEAD + "partial: true\n", name="t").partial
+    assert not load(HEAD, name="t").partial
+    assert faults(HEAD + "partial: often\n")

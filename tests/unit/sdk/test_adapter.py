@@ -104,7 +104,10 @@ def test_public_names() -> None:
         "HookRequest",
         "Http",
         "Item",
+        "Link",
+        "News",
         "Outgoing",
+        "PacedError",
         "Page",
         "Query",
         "Raw",
@@ -127,13 +130,16 @@ def test_public_names() -> None:
         "View",
         "WebhookReceiver",
         "Window",
+        "as_version",
         "at",
         "capabilities",
         "config_class",
         "connect_address",
+        "id_of",
         "instant",
-        "joined",
+        "links",
         "parted",
+        "parts_of",
         "plain",
         "scan",
         "tally_digest",
@@ -142,3 +148,24 @@ def test_public_names() -> None:
         "zone_of",
     ]
     assert all(hasattr(hub.sdk, name) for name in hub.sdk.__all__)
+
+
+def test_a_second_client_is_held_to_the_same_rules_and_closed_with_the_first() -> None:
+    class Budget:
+        """A budget that counts."""
+
+        asked = 0
+
+        def before(self) -> None:
+            self.asked += 1
+
+        def after(self, status: int, retry_after_s: float | None) -> None: ...
+
+    adapter = Minimal(Config())
+    adapter.pace = budget = Budget()
+    beside = adapter.beside(Http("http://127.0.0.1:9", timeout_s=1, allow_networks=["127.0.0.0/8"]))
+    with pytest.raises(ConfigError):
+        beside.get("/")
+    assert budget.asked == 1
+    assert beside.pace is adapter.pace
+    adapter.close()

@@ -15,6 +15,7 @@ WECOM_LIKE = Answers(
     auth=(40014, 42001),
     busy=(45009,),
     conflict=(60102,),
+    gone=(60111,),
     words="errmsg",
     hints={"60020": "Add the hub's address to the trusted IPs of the app."},
 )
@@ -32,6 +33,7 @@ def test_success_in_any_writing(body: Any) -> None:
         ("40014", errors.AuthError),
         (45009, errors.RetryableError),
         (60102, errors.ConflictError),
+        (60111, errors.GoneError),
         (60020, errors.RejectedError),
         (99999, errors.RejectedError),
         (True, errors.RejectedError),
@@ -42,6 +44,7 @@ def test_a_code_is_named_by_what_happens_next(code: Any, error: type[errors.HubE
         WECOM_LIKE({"errcode": code, "errmsg": "not allow to access"})
     assert type(caught.value) is error
     assert caught.value.hint
+    assert caught.value.code == str(code).lower()
 
 
 def test_what_to_do_comes_before_the_vendors_words() -> None:
@@ -71,3 +74,9 @@ def test_a_path_that_is_none_is_refused() -> None:
 def test_at_leads_nowhere_quietly() -> None:
     assert at("a.b[0]", {"a": {"b": [7]}}) == 7
     assert at("length(@)", 7) is None
+
+
+def test_a_refusal_carries_the_vendors_code() -> None:
+    with pytest.raises(errors.RejectedError) as caught:
+        WECOM_LIKE({"errcode": 60121.0})
+    assert caught.value.code == "60121"

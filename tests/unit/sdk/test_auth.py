@@ -46,7 +46,7 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def oauth(vendor: TokenServer, **more: Any) -> OAuth2:
     where = {"token_url": f"{vendor.address}/token", "authorize_url": f"{vendor.address}/agree"}
-    return OAuth2(client_id=CLIENT, client_secret=SECRET, **{**where, **more})
+    return OAuth2(**{"client_id": CLIENT, "client_secret": SECRET, **where, **more})
 
 
 def plain() -> Http:
@@ -109,6 +109,25 @@ def test_client_credentials(vendor: TokenServer, in_body: bool) -> None:
     api = Http(vendor.address, auth=TokenAuth(MemoryTokens(), asked.renew), allow_networks=LOOPBACK)
     assert api.get("/records") == []
     assert [form["grant_type"] for form in vendor.asked] == ["client_credentials"]
+
+
+def test_a_grant_of_our_own_is_made_anew_each_time(vendor: TokenServer) -> None:
+    made: list[str] = []
+
+    def grant() -> dict[str, str]:
+        made.append("assertion")
+        return {"grant_type": "client_credentials", "assertion": str(len(made))}
+
+    asked = oauth(vendor, authorize_url="", grant=grant)
+    for _ in range(2):
+        asked.renew(plain(), None)
+    assert [form["assertion"] for form in vendor.asked] == ["1", "2"]
+
+
+def test_who_needs_nobody_to_sign_in_is_not_told_to(vendor: TokenServer) -> None:
+    with pytest.raises(AuthError, match="gives no tokens") as caught:
+        oauth(vendor, authorize_url="", client_id="another").renew(plain(), None)
+    assert "hub connect" not in caught.value.hint
 
 
 @pytest.mark.parametrize(("lasts_s", "early_s"), [(7200, 900), (1800, 900), (600, 300), (60, 30)])

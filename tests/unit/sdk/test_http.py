@@ -24,7 +24,7 @@ from hub.errors import (
     RetryableError,
     UnknownOutcomeError,
 )
-from hub.sdk import Http, Outgoing
+from hub.sdk import Answers, Http, Outgoing
 from hub.sdk import http as module
 
 BASE = "https://api.example.org/v1"
@@ -87,6 +87,46 @@ def test_any_status_is_an_answer_to_who_asks_for_it(
     assert (answer.status_code, module.retry_after_s(answer), waits) == (status, 7.0, [])
 
 
+@pytest.mark.parametrize("status", [404, 410])
+def test_what_is_not_there_is_nothing(
+    http: Http, mock: responses.RequestsMock, status: int
+) -> None:
+    mock.get(URL, status=status, json={"error": "not found"})
+    assert http.find("/things") is None
+    mock.replace("GET", URL, json={"id": 1})
+    assert http.find("/things") == {"id": 1}
+
+
+def test_what_is_not_there_may_be_told_with_status_200(mock: responses.RequestsMock) -> None:
+    answers = Answers(code="error || 'ok'", fine=("ok",), gone=("user_not_found",))
+    client = Http("https://api.example.org/v1", raise_for_body=answers)
+    mock.get(URL, json={"ok": False, "error": "user_not_found"})
+    assert client.find("/things") is None
+    with pytest.raises(RejectedError):
+        client.get("/things")
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        ({"status": 404, "body": "<p>no such host</p>"}, RejectedError),  # of a proxy
+        ({"status": 400, "json": {}}, RejectedError),
+        ({"status": 401, "json": {}}, AuthError),
+        ({"status": 503, "json": {}}, RetryableError),
+    ],
+)
+def test_no_other_refusal_says_that_something_is_gone(
+    http: Http,
+    mock: responses.RequestsMock,
+    waits: list[float],
+    answer: dict[str, Any],
+    error: type[Exception],
+) -> None:
+    mock.get(URL, **answer)
+    with pytest.raises(error):
+        http.find("/things")
+
+
 def test_what_a_vendor_calls_a_conflict(mock: responses.RequestsMock) -> None:
     mock.put(URL, status=409)
     client = Http("https://api.example.org/v1", conflicts=(423,))
@@ -110,6 +150,17 @@ def test_a_vendor_may_say_more_than_its_status(mock: responses.RequestsMock) -> 
     mock.replace("GET", URL, status=403, body="<p>no</p>")
     with pytest.raises(AuthError):
         client.get("/things")
+
+
+def test_the_headers_of_every_answer_are_heard(mock: responses.RequestsMock) -> None:
+    heard: list[str] = []
+    client = Http("https://api.example.org/v1", heard=lambda h: heard.append(h["X-Left"]))
+    mock.get(URL, json={}, headers={"X-Left": "1"})
+    client.get("/things")
+    mock.replace("GET", URL, status=403, headers={"X-Left": "0"})
+    with pytest.raises(AuthError):
+        client.get("/things")
+    assert heard == ["1", "0"]
 
 
 @pytest.mark.parametrize("status", [200, 401, 404, 500])

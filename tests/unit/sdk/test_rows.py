@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.sdk import joined, parted, plain
+from hub.sdk import id_of, parts_of, plain
 
 
 @pytest.mark.parametrize(
@@ -43,20 +43,20 @@ def test_a_value_as_json_has_it(value: Any, expected: Any) -> None:
 
 
 def test_one_value_is_its_own_id() -> None:
-    assert joined(["a|b"]) == "a|b"
-    assert joined([Decimal("7.00")]) == joined([7.0]) == joined([7]) == "7"
-    assert joined(["A01   "]) == "A01"  # as CHAR columns are padded
+    assert id_of(["a|b"]) == "a|b"
+    assert id_of([Decimal("7.00")]) == id_of([7.0]) == id_of([7]) == "7"
+    assert id_of(["A01   "]) == "A01"  # as CHAR columns are padded
 
 
 def test_a_missing_part_makes_no_id() -> None:
-    assert joined([None]) == joined([1, None]) == ""
+    assert id_of([None]) == id_of([1, None]) == ""
 
 
 def test_an_id_of_other_parts_is_refused() -> None:
     with pytest.raises(ValueError, match="parts"):
-        parted("a|b|c", 2)
+        parts_of("a|b|c", 2)
 
 
 @given(st.lists(st.text(alphabet="ab|\\中"), min_size=2, max_size=4))
 def test_an_id_is_taken_apart_as_it_was_joined(parts: list[str]) -> None:
-    assert parted(joined(parts), len(parts)) == parts
+    assert parts_of(id_of(parts), len(parts)) == parts

@@ -35,12 +35,14 @@ CASES = {
     "name": "shop",
     "verb": "replay",
     "filename": "app.css",
+    "number": "0",
 }
 QUERIES: dict[str, list[dict[str, str]]] = {
     "/": [{}, {"q": "赵六"}],
     "/card": [{"customer": ZHAO}],
     "/card/timeline": [{"customer": ZHAO}],
     "/card/why": [{"customer": ZHAO}],
+    "/files/0": [{}, {"ref": "desk/notes/1"}],
     "/api/v1/customers": [{}, {"q": "zl"}, {"phone": PHONE}, {"email": MAIL}],
     "/api/v1/changes": [{}],
     "/api/v1/why": [{"a": PARTY, "b": OTHER}],

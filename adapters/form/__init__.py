@@ -1,0 +1,1 @@
+"""Intake forms the hub hosts itself."""

@@ -1,0 +1,1 @@
+"""Odoo: partners, products, orders, invoices, leads, tickets and tasks; webhooks of its rules."""

@@ -1,0 +1,240 @@
+"""The hosted form: pages, files, apps, and what strangers try."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from pydantic import ValidationError
+
+from adapters.form.webhook import FormConfig, FormReceiver
+from hub.errors import SignatureError
+from hub.sdk import Envelope, HookRequest, Reply, Row
+from hub.sdk.testing import NOW
+
+ORIGIN = "https://www.example.com"
+ANSWERS = {"name": "李娜🎉", "phone": "139 1234 5678", "subject": "主轴异响", "consent": "yes"}
+LATER = NOW + timedelta(seconds=30)
+
+
+def receiver(**given: Any) -> FormReceiver:
+    return FormReceiver(FormConfig.model_validate({"page_secret": "s" * 20, **given}))
+
+
+def get(**headers: str) -> HookRequest:
+    return HookRequest("GET", headers, {}, b"", NOW, remote="198.51.100.7")
+
+
+def token(of: FormReceiver) -> str:
+    shown = of.open(get())
+    assert isinstance(shown, Reply)
+    found = re.search(rb'name="page_token" value="([^"]+)"', shown.body)
+    assert found
+    return found[1].decode()
+
+
+def post(of: FormReceiver, **values: str) -> HookRequest:
+    body = urlencode({"page_token": token(of), **ANSWERS, **values}).encode()
+    headers = {"content-type": "application/x-www-form-urlencoded"}
+    return HookRequest("POST", headers, {}, body, LATER, remote="198.51.100.7")
+
+
+def row(of: FormReceiver, opened: Any) -> dict[str, Any]:
+    assert isinstance(opened, Envelope)
+    [item] = opened.items
+    [said] = of.parse(item.body)
+    assert isinstance(said, Row)
+    return said.raw
+
+
+def refused(opened: Any, status: int = 422) -> str:
+    assert isinstance(opened, Reply)
+    assert opened.status == status
+    return opened.body.decode()
+
+
+def test_what_was_typed_is_taken_once_however_often_it_is_sent() -> None:
+    made = receiver()
+    request = post(made)
+    first, second = made.open(request), made.open(request)
+    assert row(made, first)["name"] == "李娜🎉"
+    assert isinstance(first, Envelope)
+    assert isinstance(second, Envelope)
+    assert first.items[0].event_id == second.items[0].event_id
+    assert first.reply is not None
+    assert row(made, first)["id"][:8].upper() in first.reply.body.decode()
+
+
+def multipart(of: FormReceiver, name: str, content: bytes) -> HookRequest:
+    parts = {"page_token": token(of), **ANSWERS}
+    edge = b"--edge\r\n"
+    body = b"".join(
+        edge + f'Content-Disposition: form-data; name="{k}"\r\n\r\n{v}\r\n'.encode()
+        for k, v in parts.items()
+    )
+    head = f'Content-Disposition: form-data; name="photos"; filename="{name}"\r\n'
+    body += (
+        edge + head.encode() + b"Content-Type: text/html\r\n\r\n" + content + b"\r\n--edge--\r\n"
+    )
+    headers = {"content-type": "multipart/form-data; boundary=edge"}
+    return HookRequest("POST", headers, {}, body, LATER)
+
+
+def test_a_file_comes_with_what_its_ending_says_it_is() -> None:
+    made = receiver()
+    [file] = row(made, made.open(multipart(made, "C:\\\\tmp\\\\图 1.PNG", b"\x89PNG\x00\xff")))[
+        "files"
+    ]
+    assert (file["name"], file["content_type"], file["size_bytes"]) == ("图 1.PNG", "image/png", 6)
+    assert base64.b64decode(file["content"]) == b"\x89PNG\x00\xff"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [("a.html", b"<script>", "不接受"), ("a.png", b"x" * (5 * 1024 * 1024 + 1), "过大")],
+)
+def test_a_file_that_is_not_wanted_is_refused(name: str, content: bytes, words: str) -> None:
+    made = receiver()
+    assert words in refused(made.open(multipart(made, name, content)))
+
+
+def test_what_is_wrong_is_said_and_what_was_typed_is_kept() -> None:
+    made = receiver()
+    shown = refused(made.open(post(made, phone="call me", description="<b>&", priority="now")))
+    assert "请填写有效的电话号码" in shown
+    assert "请选择其中一项" in shown
+    assert "&lt;b&gt;&amp;" in shown
+    assert 'value="李娜🎉"' in shown
+    assert 'aria-describedby="phone-fault"' in shown
+
+
+@pytest.mark.parametrize("name", ["name", "phone", "subject", "consent"])
+def test_what_must_be_answered_is_asked_for(name: str) -> None:
+    made = receiver()
+    assert f'id="{name}-fault"' in refused(made.open(post(made, **{name: " "})))
+
+
+def test_robots_and_old_pages_are_told_so() -> None:
+    made = receiver()
+    request = post(made)
+    assert "隐藏项" in refused(made.open(post(made, homepage="https://spam.example")))
+    assert "过快" in refused(made.open(replace(request, received_at=NOW)))
+    old = refused(made.open(replace(request, received_at=NOW + timedelta(days=2))))
+    assert "已过期" in old
+    renewed = re.search(r'name="page_token" value="([^"]+)"', old)
+    assert renewed
+    again = post(made, page_token=renewed[1])
+    taken = made.open(replace(again, received_at=NOW + timedelta(days=2, minutes=1)))
+    assert isinstance(taken, Envelope)
+
+
+@pytest.mark.parametrize("given", ["", "x", "1.2.3", "9" * 30 + ".a.b", "é.é.é"])
+def test_a_token_of_nobody_is_refused(given: str) -> None:
+    made = receiver()
+    with pytest.raises(SignatureError):
+        made.open(post(made, page_token=given))
+
+
+def test_one_address_may_not_send_without_end() -> None:
+    made = receiver(per_address_per_hour=2)
+    for _ in range(2):
+        assert isinstance(made.open(post(made)), Envelope)
+    third = made.open(post(made))
+    assert "频繁" in refused(third, 429)
+    assert isinstance(third, Reply)
+    assert int(third.headers["Retry-After"]) > 3000
+    assert isinstance(made.open(replace(post(made), remote="203.0.113.9")), Envelope)
+    later = replace(post(made), received_at=LATER + timedelta(hours=1, seconds=1))
+    assert isinstance(made.open(later), Envelope)
+
+
+def app(of: FormReceiver, told: Any, **headers: str) -> Any:
+    body = told if isinstance(told, bytes) else json.dumps(told).encode()
+    given = {"content-type": "application/json", "authorization": "Bearer word", **headers}
+    return of.open(HookRequest("POST", given, {}, body, NOW))
+
+
+def test_an_app_sends_the_same_as_json() -> None:
+    made = receiver(app_tokens=["word"])
+    photo = {"name": "a.png", "content": base64.b64encode(b"png").decode()}
+    values = {**ANSWERS, "consent": True, "email": None}
+    sent = {"values": values, "files": {"photos": [photo]}}
+    opened = app(made, sent, **{"idempotency-key": "k1"})
+    found = row(made, opened)
+    assert (found["id"], found["consent"], found["files"][0]["size_bytes"]) == ("k1", "yes", 3)
+    assert "email" not in found
+    told = refused(app(made, {"values": {"name": "x"}}))
+    assert set(json.loads(told)["faults"]) == {"phone", "subject", "consent"}
+    for broken in (b"{", b"[]", b'{"values": 7}', {"values": {"nobody": "asked"}}):
+        refused(app(made, broken))
+    with pytest.raises(SignatureError):
+        app(made, sent, authorization="Bearer other")
+    with pytest.raises(SignatureError):
+        app(receiver(), sent)
+
+
+def test_a_browser_elsewhere_sends_json_with_a_pages_token() -> None:
+    made = receiver(embed_origins=[ORIGIN])
+    asked = made.open(get(accept="application/json", origin=ORIGIN))
+    assert isinstance(asked, Reply)
+    assert asked.headers["Access-Control-Allow-Origin"] == ORIGIN
+    told = json.loads(asked.body)
+    assert told["form"]["questions"][0]["name"] == "name"
+    body = json.dumps({"values": ANSWERS, "page_token": told["page_token"]}).encode()
+    headers = {"content-type": "application/json", "origin": ORIGIN}
+    assert isinstance(made.open(HookRequest("POST", headers, {}, body, LATER)), Envelope)
+    leave = made.open(HookRequest("OPTIONS", {"origin": ORIGIN}, {}, b"", NOW))
+    stranger = made.open(HookRequest("OPTIONS", {"origin": "https://evil.example"}, {}, b"", NOW))
+    assert isinstance(leave, Reply)
+    assert isinstance(stranger, Reply)
+    assert leave.headers["Access-Control-Allow-Origin"] == ORIGIN
+    assert stranger.headers == {}
+
+
+def test_only_named_pages_may_embed_it() -> None:
+    alone, embedded = receiver().open(get()), receiver(embed_origins=[ORIGIN]).open(get())
+    assert isinstance(alone, Reply)
+    assert isinstance(embedded, Reply)
+    assert "frame-ancestors 'none'" in alone.headers["Content-Security-Policy"]
+    assert f"frame-ancestors {ORIGIN}" in embedded.headers["Content-Security-Policy"]
+    assert "script-src" not in alone.headers["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize(
+    ("accepts", "words"),
+    [
+        ("en-GB,en;q=0.9", "Report a fault"),
+        ("zh-CN,zh", "设备报修"),
+        ("fr", "设备报修"),
+        ("", "设备报修"),
+    ],
+)
+def test_it_speaks_the_readers_language(accepts: str, words: str) -> None:
+    shown = receiver().open(get(**{"accept-language": accepts}))
+    assert isinstance(shown, Reply)
+    assert words in shown.body.decode()
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (None, "there is no form"),
+        ("title =", "is no TOML"),
+        ('title = "x"\nquestions = []', "questions"),
+        ('title = "x"\n[[questions]]\nname = "a"\nlabel = "A"\nkind = "select"', "options"),
+        ('title = "x"\n[[questions]]\nname = "a"\nlabel = "A"\ncolour = "red"', "colour"),
+    ],
+)
+def test_a_form_that_is_wrong_says_where(tmp_path: Path, text: str | None, fault: str) -> None:
+    path = tmp_path / "own.toml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(ValidationError, match=fault):
+        receiver(form_file=path)
