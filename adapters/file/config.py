@@ -109,7 +109,8 @@ class FileConfig(ConnectionConfig):
     bucket: str = Field(
         default="",
         pattern=r"^(https?://[^/@]+(/[^?#]*)?)?$",
-        description="A bucket of an S3-compatible store: https://s3.example.org/bucket",
+        description="A bucket of an S3-compatible store, in whichever style it is addressed",
+        examples=["https://s3.example.org/exports"],
     )
     password: SecretStr | None = Field(default=None, description="Of the SFTP account")
     private_key: SecretStr | None = Field(default=None, description="Of the SFTP account, as PEM")

@@ -13,10 +13,11 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import BinaryIO
 from urllib.parse import parse_qsl, quote, urlsplit
+from xml.etree.ElementTree import Element
 
 from adapters.file.config import FileConfig
 from adapters.file.places import Entry
-from hub.sdk import Http, Outgoing, RejectedError, RetryableError, instant
+from hub.sdk import Http, Outgoing, RejectedError, RetryableError, SignatureError, instant
 from hub.sdk.signing import hmac_digest, xml
 
 SAFE = "-_.~"
@@ -46,7 +47,7 @@ class Bucket:
         found: list[Entry] = []
         while True:
             answer = self._http.request("GET", self._path or "/", params=query)
-            told = xml(answer.content)
+            told = _listing(answer.content)
             for one in told.iterfind("{*}Contents"):
                 key, size, tag, at = (
                     one.findtext(f"{{*}}{name}") or ""
@@ -83,6 +84,16 @@ class Bucket:
 
     def _place(self, name: str) -> str:
         return f"{self._path}/{quote(name, safe=SAFE + '/')}"
+
+
+def _listing(body: bytes) -> Element:
+    try:
+        return xml(body)
+    except SignatureError:  # as of a sender's body
+        raise RetryableError(
+            "the store's answer is no list of files",
+            hint="Check the address of the bucket: it may lead to a web page.",
+        ) from None
 
 
 class Signature:

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from hub.mapping import load, to_canonical
+from hub.mapping.draft import draft
 from hub.registry import Hub
 from tests.story.helpers import account, customer, demo, drain, pull, reconcile, scalar
 
@@ -172,3 +174,15 @@ def test_a_u8_becomes_customers_with_orders_and_invoices(open_with: Open, tmp_pa
     renamed = customer(hub, "phone", "+8613810000777").name
     assert renamed is not None
     assert renamed.value == "新名字有限公司"
+
+
+def test_a_drafted_mapping_reads_the_rows_it_was_drafted_from(open_with: Open, shop: Path) -> None:
+    run(shop, "INSERT INTO customers (no, name, mobile) VALUES ('K1', '李娜 🌟', '13900001234')")
+    live = open_with({"shop": connection()}).registry.get("shop")
+    found = {one.stream: one for one in live.adapter.discover()}
+    assert found.keys() == {"customers", "orders", "items"}
+    one = found["customers"]
+    text = draft("sql/customers", one.fields, key=one.key, version=one.version)
+    (record,) = to_canonical(load(text, name="draft"), dict(one.fields), connection="shop")
+    assert (record.ref.id, record.kind) == ("K1", "Person")
+    assert record.version
