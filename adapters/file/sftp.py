@@ -55,7 +55,7 @@ class Sftp:
                 float(one.st_mtime or 0),
             )
             for one in found
-            if stat.S_ISREG(one.st_mode or 0)
+            if one.st_mode is None or stat.S_ISREG(one.st_mode)  # not every server tells
         ]
 
     @contextmanager

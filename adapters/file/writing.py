@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Any
 
-from adapters.file.config import Files, format_of
+from openpyxl.utils.exceptions import IllegalCharacterError
+
+from adapters.file.config import Files, Format, format_of
 from adapters.file.places import Entry, Folder, Place, matching
 from adapters.file.tables import rendered, rows
 from hub.sdk import Change, Receipt, RejectedError, id_of, parts_of, plain
@@ -40,7 +42,7 @@ def push(place: Place, name: str, told: Files, change: Change, now: datetime) ->
     pattern = _path(told.write, {**parts, "date": "*"})
     if "{key}" in told.write:
         if not _there(place, pattern):
-            place.write(path, rendered(format_, told, columns, [row]))
+            place.write(path, _file(format_, told, columns, [row]))
         return Receipt(id=id_)
 
     assert isinstance(place, Folder)  # noqa: S101 - the config takes no other
@@ -50,7 +52,7 @@ def push(place: Place, name: str, told: Files, change: Change, now: datetime) ->
         known = {e.name: _rows(place, e, shared) for e in _there(place, pattern)[-LOOKED_BACK:]}
         if not any(one.get(OURS) == change.key for found in known.values() for one in found):
             found = [*known.get(path, []), {**row, OURS: change.key}]
-            place.write(path, rendered(format_, told, [*columns, OURS], found))
+            place.write(path, _file(format_, told, [*columns, OURS], found))
 
     place.alone(path, add)
     return Receipt(id=id_)
@@ -83,6 +85,17 @@ def _rows(place: Place, entry: Entry, told: Files) -> list[Mapping[str, Any]]:
             hint=f"Move it away: {str(bad)[:200]}",
         )
     return [{n: v for n, v in row.items() if n != "_id"} for row in found]
+
+
+def _file(
+    format_: Format, told: Files, columns: Sequence[str], found: Sequence[Mapping[str, Any]]
+) -> bytes:
+    try:
+        return rendered(format_, told, columns, found)
+    except (UnicodeEncodeError, IllegalCharacterError):
+        raise RejectedError(
+            "the row has a character that the file cannot hold", hint="Write UTF-8: encoding."
+        ) from None
 
 
 def _path(template: str, parts: Mapping[str, str]) -> str:

@@ -19,13 +19,16 @@ from adapters.singer.run import Run
 from adapters.singer.tap import Tap, discovered
 from hub.sdk import Adapter, ConfigError, Found, Page, Stream
 
+KEPT = 2
+"""Runs of a stream that wait for somebody to go on."""
+
 
 class SingerAdapter(Adapter[SingerConfig]):
     """One tap with one config."""
 
     def __init__(self, config: SingerConfig) -> None:
         super().__init__(config)
-        self._runs: dict[str, Run] = {}
+        self._runs: dict[str, list[Run]] = {}
 
     @cached_property
     def catalog(self) -> dict[str, Any]:
@@ -51,14 +54,16 @@ class SingerAdapter(Adapter[SingerConfig]):
             yield Found(name, fields, "_id" if keys else "", replication_key_of(entry))
 
     def pull(self, stream: Stream, cursor: str | None) -> Iterator[Page]:
-        run = self._runs.get(stream.name)
-        going_on = run.after(cursor) if run else None
-        if going_on is None:
-            if run:
-                run.close()
-            run = self._runs[stream.name] = self._begun(stream.name, cursor)
-            going_on = run.pages()
-        yield from going_on
+        runs = self._runs.setdefault(stream.name, [])
+        for run in runs:  # a pull and a reconciliation may read the same stream
+            if (pages := run.after(cursor)) is not None:
+                yield from pages
+                return
+        for old in [run for run in runs if not run.is_busy][:-KEPT]:
+            runs.remove(old)
+            old.close()
+        runs.append(self._begun(stream.name, cursor))
+        yield from runs[-1].pages()
 
     def _begun(self, name: str, cursor: str | None) -> Run:
         told = self.config.streams[name]
@@ -73,7 +78,7 @@ class SingerAdapter(Adapter[SingerConfig]):
         return Run(tap, names, told.key or keys_of(entry), state, self.config.page_size)
 
     def close(self) -> None:
-        for run in self._runs.values():
+        for run in [run for runs in self._runs.values() for run in runs]:
             run.close()
         self._runs.clear()
         super().close()

@@ -36,6 +36,9 @@ BATCHES = "This tap writes batches of files: turn that off in its config."
 class Run:
     """One run of a tap for one stream.
 
+    Attributes:
+        is_busy: somebody reads its pages.
+
     Args:
         streams: names under which the stream's rows may come.
         keys: properties that name a row; empty = what the tap's SCHEMA says.
@@ -48,7 +51,7 @@ class Run:
         self._tap, self._streams, self._keys, self._size = tap, streams, tuple(keys), size
         self._id, self._state, self._since = uuid.uuid4().hex[:8], state, 0
         self._turn = self._count = 0
-        self._is_over = False
+        self._is_over = self.is_busy = False
         self._began_with = state
         self._recent: deque[Page] = deque(maxlen=KEPT)
         self._pages = self._made()
@@ -56,21 +59,27 @@ class Run:
         self._lock = threading.Lock()
 
     def after(self, cursor: str | None) -> Iterator[Page] | None:
-        """The pages behind a cursor; None when this run cannot give them any more."""
+        """The pages behind a cursor; None when this run cannot give them."""
         with self._lock:
-            self._stop_waiting()
             cursors = [page.cursor for page in self._recent]
-            if cursor not in cursors or (self._is_over and cursor == cursors[-1]):
+            if self.is_busy or cursor not in cursors:
                 return None
+            if self._is_over and cursor == cursors[-1]:
+                return None  # that was all: whoever asks now wants the tap run again
             again = list(self._recent)[cursors.index(str(cursor)) + 1 :]
-        return self._going_on(again)
+            return self._going_on(self._next_turn(), again)
 
     def pages(self) -> Iterator[Page]:
         """All of them; the tap is ended behind the last one, and waits where nobody goes on."""
-        return self._going_on([])
+        return self._going_on(self._next_turn(), [])
 
-    def _going_on(self, again: Sequence[Page]) -> Iterator[Page]:
-        turn = self._turn = self._turn + 1
+    def _next_turn(self) -> int:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._turn, self.is_busy = self._turn + 1, True
+        return self._turn
+
+    def _going_on(self, turn: int, again: Sequence[Page]) -> Iterator[Page]:
         try:
             yield from again
             for page in self._pages:
@@ -82,24 +91,29 @@ class Run:
         except BaseException:
             self.close()
             raise
-        self._is_over = True  # the last pages may be asked for again
+        self._is_over, self.is_busy = True, False  # its last pages may be asked for again
         self._tap.close()
 
     def _wait(self, turn: int) -> None:
         with self._lock:
             if turn == self._turn:  # nobody else goes on already
-                self._timer = threading.Timer(PARKED_S, self.close)
+                self.is_busy = False
+                self._timer = threading.Timer(PARKED_S, self._expire, (turn,))
                 self._timer.daemon = True
                 self._timer.start()
 
-    def _stop_waiting(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def _expire(self, turn: int) -> None:
+        with self._lock:
+            if turn != self._turn:
+                return
+            self._recent.clear()
+        self.close()
 
     def close(self) -> None:
         """End the tap."""
-        self._stop_waiting()
+        if self._timer is not None:
+            self._timer.cancel()
+        self.is_busy = False
         self._recent.clear()
         self._tap.close()
 

@@ -100,17 +100,22 @@ class Tap:
             RetryableError: it failed, or is silent for too long.
         """
         while True:
-            try:
-                line = self._lines.get(timeout=self._config.quiet_s)
-            except queue.Empty:
-                raise RetryableError(
-                    f"the tap said nothing for {self._config.quiet_s:.0f} s"
-                ) from None
+            line = self._next()
             if line is None:
                 break
             if (message := _message(line)) is not None:
                 yield message
         self._check_end()
+
+    def _next(self) -> bytes | None:
+        silent_s = 0.0
+        while not self._ended.is_set() and silent_s < self._config.quiet_s:
+            wait_s = min(1.0, self._config.quiet_s)
+            with suppress(queue.Empty):
+                return self._lines.get(timeout=wait_s)
+            silent_s += wait_s
+        said = "was ended" if self._ended.is_set() else f"said nothing for {silent_s:.0f} s"
+        raise RetryableError(f"the tap {said}")
 
     def _check_end(self) -> None:
         code = self._process.wait()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, select, text
@@ -14,9 +14,15 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, 
 from adapters.sql.config import SqlConfig
 from adapters.sql.kinds import KINDS, asking, driver_of
 from hub.sdk import connect_address, instant
-from hub.sdk.pace import Pace
 
 POOL = 3
+
+
+class Budget(Protocol):
+    """How often the database may be asked."""
+
+    def before(self) -> None:
+        """Return when it may be asked once more."""
 
 
 class Database:
@@ -31,7 +37,7 @@ class Database:
         self.url = make_url(config.url)
         self.kind = KINDS[self.url.drivername]
 
-    pace: Pace | None
+    pace: Budget | None
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

@@ -343,6 +343,14 @@ def test_receipts_name_the_row(tmp_path: Path) -> None:
         pair.push(stream_of(pair), ONE)
 
 
+@pytest.mark.parametrize("write", ["out/{key}.csv", "out/{date}.csv", "out/{key}.xlsx"])
+def test_a_character_the_file_cannot_hold_is_refused(tmp_path: Path, write: str) -> None:
+    told = {"pattern": "in/*.csv", "key": "code", "columns": ["code", "name"], "write": write}
+    adapter = folder_of(tmp_path, {**told, "encoding": "gb2312"})
+    with pytest.raises(RejectedError, match="character"):
+        adapter.push(stream_of(adapter), Change("A", {"name": "🌟\x01"}, key="k"))
+
+
 def test_what_somebody_else_wrote_is_not_written_over(tmp_path: Path) -> None:
     today = f"{datetime.now(UTC):%Y-%m-%d}"
     put(tmp_path, f"out/{today}.csv", "something,else\n1,2\n")

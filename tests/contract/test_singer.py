@@ -122,6 +122,27 @@ def test_a_tap_that_tells_its_state_at_the_end_reaches_it_from_slice_to_slice(sh
     assert len(shop.pids.read_text().split()) == 2  # one discovered, one ran
 
 
+def test_two_readers_of_one_stream_do_not_disturb_each_other(shop: Shop) -> None:
+    shop.has(*(person(i) for i in range(1, 1001)))
+    adapter = shop.adapter()
+    stream = adapter.config.described()[0].stream
+    one, other = adapter.pull(stream, None), adapter.pull(stream, None)
+    mine = [next(one), next(one)]
+    assert ids(list(other)) == [str(i) for i in range(1, 1001)]
+    assert ids([*mine, *one]) == [str(i) for i in range(1, 1001)]
+
+
+def test_a_tap_nobody_comes_back_to_is_ended(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adapters.singer.run.PARKED_S", 0.1)
+    shop.has(*(person(i) for i in range(1, 5001)))
+    adapter = shop.adapter()
+    coming = adapter.pull(adapter.config.described()[0].stream, None)
+    page = next(coming)
+    coming.close()  # type: ignore[attr-defined]
+    wait_until("it ends", lambda: not shop.living())
+    assert ids(pages(adapter, page.cursor)) == [str(i) for i in range(1, 5001)]
+
+
 def test_numbers_keep_their_digits_and_what_is_for_targets_is_left_out(shop: Shop) -> None:
     record = '{"id": 1, "sum": 12.50, "n": 99999999999999999999, "_sdc_sequence": 7}'
     shop.has()
