@@ -10,14 +10,12 @@ import json
 import os
 import queue
 import re
-import shutil
 import subprocess
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import IO, Any
 
 from adapters.singer.config import SingerConfig
@@ -47,15 +45,11 @@ class Tap:
     """
 
     def __init__(self, config: SingerConfig, options: Mapping[str, Any]) -> None:
-        self._config, self._folder = config, Path(tempfile.mkdtemp(prefix="conduit-tap-"))
+        self._config = config
         self._lines: queue.Queue[bytes | None] = queue.Queue(AHEAD)
         self._said: deque[str] = deque(maxlen=20)
         self._ended = threading.Event()
-        try:
-            self._process = self._start(options)
-        except BaseException:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            raise
+        self._process = _run(config, options)
         self._readers = [
             threading.Thread(target=read, args=(pipe,), daemon=True, name="tap")
             for read, pipe in (
@@ -65,14 +59,6 @@ class Tap:
         ]
         for reader in self._readers:
             reader.start()
-
-    def _start(self, options: Mapping[str, Any]) -> subprocess.Popen[bytes]:
-        arguments = []
-        for option, content in options.items():
-            path = self._folder / f"{option.strip('-')}.json"
-            path.write_text(json.dumps(content, ensure_ascii=False), "utf-8")
-            arguments += [option, str(path)]
-        return _run(self._config, arguments, self._folder)
 
     def _read_lines(self, pipe: IO[bytes]) -> None:
         with suppress(ValueError, OSError):
@@ -128,7 +114,7 @@ class Tap:
             )
 
     def close(self) -> None:
-        """End it, and take away what it was handed."""
+        """End it, with all it started."""
         self._ended.set()
         end(self._process)
         for reader in self._readers:
@@ -136,25 +122,25 @@ class Tap:
         for pipe in (self._process.stdout, self._process.stderr):
             if pipe:
                 pipe.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def _run(config: SingerConfig, arguments: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
-    """The tap, started. Its config is in memory alone: nothing is left of it, however it ends."""
+def _run(
+    config: SingerConfig, options: Mapping[str, Any], *arguments: str
+) -> subprocess.Popen[bytes]:
+    """The tap, started. Its files are in memory alone: nothing is left of them, however it ends."""
     environment = {name: os.environ[name] for name in PASSED if name in os.environ}
     environment |= {"PYTHONUNBUFFERED": "1", **config.environment}
-    secret = os.memfd_create("config")
+    files = {option: _in_memory(x) for option, x in {"--config": told(config), **options}.items()}
+    handed = [part for name, file in files.items() for part in (name, f"/proc/self/fd/{file}")]
     try:
-        with open(secret, "wb", closefd=False) as file:
-            file.write(json.dumps(told(config), ensure_ascii=False).encode())
         return subprocess.Popen(  # noqa: S603 - the program an administrator names
-            [*config.command, "--config", f"/proc/self/fd/{secret}", *arguments],
+            [*config.command, *handed, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            cwd=folder,
+            cwd=tempfile.gettempdir(),
             env=environment,
-            pass_fds=[secret],
+            pass_fds=[*files.values()],
             start_new_session=True,
         )
     except OSError as exc:
@@ -162,7 +148,16 @@ def _run(config: SingerConfig, arguments: Sequence[str], folder: Path) -> subpro
             f"{config.command[0]} cannot be started", hint=f"{exc.strerror}: correct command."
         ) from None
     finally:
-        os.close(secret)
+        for file in files.values():
+            os.close(file)
+
+
+def _in_memory(content: Any) -> int:
+    """A file that has no name, and is gone with the last who has it open."""
+    file = os.memfd_create("tap")
+    with open(file, "wb", closefd=False) as writer:  # noqa: PTH123 - it has no path
+        writer.write(json.dumps(content, ensure_ascii=False).encode())
+    return file
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
@@ -186,14 +181,13 @@ def discovered(config: SingerConfig) -> dict[str, Any]:
     """
     if config.catalog is not None:
         return _catalog(config.catalog.read_bytes())
-    with tempfile.TemporaryDirectory(prefix="conduit-tap-") as folder:
-        process = _run(config, ["--discover"], Path(folder))
-        try:
-            out, said = process.communicate(timeout=DISCOVERY_S)
-        except subprocess.TimeoutExpired:
-            raise RetryableError("the tap discovers its streams without end") from None
-        finally:
-            end(process)
+    process = _run(config, {}, "--discover")
+    try:
+        out, said = process.communicate(timeout=DISCOVERY_S)
+    except subprocess.TimeoutExpired:
+        raise RetryableError("the tap discovers its streams without end") from None
+    finally:
+        end(process)
     if process.returncode != 0:
         words = [line for line in said.decode("utf-8", "replace").splitlines() if line.strip()]
         raise RetryableError(
