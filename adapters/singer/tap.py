@@ -155,7 +155,7 @@ def _run(
 def _in_memory(content: Any) -> int:
     """A file that has no name, and is gone with the last who has it open."""
     file = os.memfd_create("tap")
-    with open(file, "wb", closefd=False) as writer:  # noqa: PTH123 - it has no path
+    with open(file, "wb", closefd=False) as writer:
         writer.write(json.dumps(content, ensure_ascii=False).encode())
     return file
 
