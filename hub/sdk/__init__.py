@@ -28,6 +28,7 @@ from hub.sdk.markup import Link, links
 from hub.sdk.names import parted
 from hub.sdk.pace import urgent
 from hub.sdk.polling import scan
+from hub.sdk.rows import id_of, parts_of, plain
 from hub.sdk.types import (
     Change,
     Deleted,
@@ -103,9 +104,12 @@ __all__ = [
     "capabilities",
     "config_class",
     "connect_address",
+    "id_of",
     "instant",
     "links",
     "parted",
+    "parts_of",
+    "plain",
     "scan",
     "tally_digest",
     "urgent",
