@@ -10,8 +10,10 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
+import pymysql
 import pytest
 
 from demo.city import REGISTERED
@@ -24,7 +26,8 @@ from hub.store.schema import metadata
 
 POSTGRESQL = os.environ.get("HUB_TEST_POSTGRESQL", "postgresql://127.0.0.1:5432/postgres")
 REQUIRED = [name for name in os.environ.get("HUB_TEST_REQUIRE", "").split(",") if name]
-PORTS = {"postgresql": 5432, "rabbitmq": 5672, "redis": 6379}
+MARIADB = os.environ.get("HUB_TEST_MARIADB", "mysql://root@127.0.0.1:3306/test")
+PORTS = {"postgresql": 5432, "rabbitmq": 5672, "redis": 6379, "mariadb": 3306}
 KEY = new_key()
 sys.path.append(str(REGISTERED))  # the vendors of demo/city are adapters like any other
 
@@ -35,7 +38,11 @@ def answers(service: str) -> bool:
         socket.create_connection(("127.0.0.1", PORTS[service]), 1).close()
         if service == "postgresql":
             psycopg.connect(POSTGRESQL, connect_timeout=3).close()
-    except (OSError, psycopg.OperationalError):
+        if service == "mariadb":
+            url = urlsplit(MARIADB)
+            account = {"user": url.username or "", "password": url.password or ""}
+            pymysql.connect(host=url.hostname, port=url.port or 3306, **account).close()
+    except (OSError, psycopg.OperationalError, pymysql.MySQLError):
         return False
     return True
 

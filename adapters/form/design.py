@@ -19,6 +19,11 @@ Text = str | Mapping[str, str]
 
 Kind = Literal["text", "textarea", "email", "phone", "select", "date", "checkbox", "file"]
 
+RESERVED = frozenset(
+    {"id", "submitted_at", "language", "form", "files", "homepage", "page_token", "sample"}
+)
+"""Names of a row and of the page itself."""
+
 AUTOCOMPLETE = {"name": "name", "phone": "tel", "email": "email", "company": "organization"}
 
 
@@ -73,6 +78,8 @@ class Form(BaseModel):
         names = [question.name for question in self.questions]
         if len(set(names)) != len(names):
             raise ValueError("two questions have one name")
+        if taken := RESERVED.intersection(names):
+            raise ValueError(f"a question cannot be called {', '.join(sorted(taken))}")
         return self
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import mimetypes
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,6 +11,8 @@ from io import BytesIO
 from pathlib import PurePath
 from typing import Any
 
+import orjson
+from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
 from werkzeug.http import parse_options_header
 
@@ -65,14 +66,17 @@ def read_entry(request: HookRequest, form: Form) -> Entry:
     mimetype, options = parse_options_header(request.headers.get("content-type", ""))
     asked = {question.name for question in form.questions}
     if mimetype == "application/json" or "authorization" in request.headers:  # an app
-        return _from_json(json.loads(request.body), asked)
+        return _from_json(orjson.loads(request.body), asked)
     parser = FormDataParser(
         stream_factory=lambda *_, **__: BytesIO(),  # the whole body is in memory already
         max_form_memory_size=MEMORY_MAX_BYTES,
         max_form_parts=PARTS_MAX,
         silent=False,
     )
-    _, fields, files = parser.parse(BytesIO(request.body), mimetype, len(request.body), options)
+    try:
+        _, fields, files = parser.parse(BytesIO(request.body), mimetype, len(request.body), options)
+    except RequestEntityTooLarge as exc:
+        raise ValueError("more than a form holds") from exc
     found: dict[str, list[Sent]] = {}
     for name, upload in files.items(multi=True):
         if upload.filename and name in asked:
@@ -122,9 +126,12 @@ def _from_json(told: Any, asked: set[str]) -> Entry:
     values = {str(k): _word(v) for k, v in told["values"].items()}
     if unknown := values.keys() - asked:
         raise ValueError(f"not asked for: {', '.join(sorted(unknown))[:200]}")
+    sent_files = told.get("files") or {}
+    if not isinstance(sent_files, dict):
+        raise TypeError("files go by question")
     files = {
         str(name): [Sent(_plain(str(f["name"])), base64.b64decode(f["content"])) for f in sent]
-        for name, sent in (told.get("files") or {}).items()
+        for name, sent in sent_files.items()
         if name in asked
     }
     more = {str(k): str(v) for k, v in told.items() if k not in ("values", "files")}
@@ -138,8 +145,9 @@ def _word(value: Any) -> str:
 
 
 def _plain(name: str) -> str:
-    """The name without a path, however the sender writes one."""
-    return re.split(r"[\\/]", name)[-1].replace("\x00", "")[:120] or "file"
+    """The name without a path, however the sender writes one, nor what hides a part of it."""
+    seen = filter(str.isprintable, re.split(r"[\\/]", name)[-1])
+    return "".join(seen)[:120] or "file"
 
 
 def _only(values: Mapping[str, str], asked: set[str]) -> dict[str, str]:

@@ -1,7 +1,8 @@
 """A form the hub hosts: people fill it in on a page, apps send the same as JSON.
 
 GET answers with the page, or with its description for who wants JSON. A page carries a token that
-says when it was asked for; the token is the event's name, so that a form sent twice counts once.
+says when it was asked for; the token is the submission's name, so that a form sent twice counts
+once, and what is put right and sent again replaces what was sent before.
 An app that keeps a secret of its own shows that instead.
 """
 
@@ -37,6 +38,7 @@ from hub.sdk.signing import body_hash, hmac_digest, revealed, verify_token
 
 QUICKEST_S = 2
 LONGEST_S = 24 * 3600
+SAMPLE = "sample"
 TRAP = "homepage"
 TOKEN = "page_token"  # noqa: S105 - its name
 
@@ -49,7 +51,8 @@ class FormConfig(ConnectionConfig):
         default=None, description="A form of your own: its TOML file, beside settings.toml"
     )
     page_secret: SecretStr = Field(
-        description="Any long random text; pages are signed with it",
+        min_length=16,
+        description="Any long random text, 16 letters or more; pages are signed with it",
         examples=["Xo2mT0pWq8Z5nBvK"],
     )
     app_tokens: tuple[SecretStr, ...] = Field(
@@ -105,7 +108,7 @@ class FormReceiver(WebhookReceiver[FormConfig]):
         yield Row("submissions", json.loads(body))
 
     def sample(self, at: datetime) -> HookRequest:
-        word = (revealed(self.config.app_tokens) or [self._token(at, "sample")])[0]
+        word = (revealed(self.config.app_tokens) or [self._token(at, SAMPLE)])[0]
         headers = {"authorization": f"Bearer {word}"}
         values = {q.name: _harmless(q.kind, q.options) for q in self.form.questions if q.required}
         body = json.dumps({"values": values, "sample": at.isoformat()}).encode()
@@ -123,8 +126,9 @@ class FormReceiver(WebhookReceiver[FormConfig]):
         known = revealed(self.config.app_tokens)
         if known:
             verify_token(known, given)
-        else:  # only our own sample, which the page's secret signs
+        else:  # only our own sample, which the page's secret signs; no page bears its name
             self._issued_at(given)
+            verify_token([SAMPLE], given.split(".")[1])
         try:
             entry = read_entry(request, self.form)
         except (ValueError, TypeError, LookupError):
@@ -180,13 +184,17 @@ class FormReceiver(WebhookReceiver[FormConfig]):
     def _taken(self, request: HookRequest, entry: Entry, name: str, *, as_json: bool) -> Envelope:
         language = language_of(request.query, request.headers)
         files = [file.row() for sent in entry.files.values() for file in sent]
+        told = {key: value for key, value in entry.values.items() if value} | {"files": files}
+        event = name
+        if "authorization" not in request.headers:
+            # Put right and sent again from the same page, it is the same submission, changed.
+            event += "/" + body_hash(json.dumps(told, sort_keys=True).encode())
         row = {
             "id": name,
             "submitted_at": request.received_at.isoformat(),
             "language": language,
             "form": self.config.form_path.stem,
-            **{key: value for key, value in entry.values.items() if value},
-            "files": files,
+            **told,
         }
         body = json.dumps(row, ensure_ascii=False).encode()
         number = name[:8].upper()
@@ -195,7 +203,7 @@ class FormReceiver(WebhookReceiver[FormConfig]):
             if as_json
             else self._page(request, done=number)
         )
-        return Envelope([Item(body, event_id=name, type="submission")], reply)
+        return Envelope([Item(body, event_id=event, type="submission")], reply)
 
     def _page(self, request: HookRequest, **shown: Any) -> Reply:
         language = language_of(request.query, request.headers)

@@ -35,14 +35,17 @@ NOTES_MAX = 100
 DAILY_REST_S = 3600.0
 VERSION = "%Y-%m-%dT%H:%M:%S.%fZ"
 
+_FAULT = "errors[?category != 'OBJECT_NOT_FOUND'] | [0]"
+"""Of many things asked for some may not be there; what else is wrong may stand behind that."""
+
 ANSWERS = Answers(
-    code="errors[0].category",
-    fine=("OBJECT_NOT_FOUND",),  # some of many were not there
+    code=f"{_FAULT}.category",
+    fine=(),
     conflict=("CONFLICT",),
     busy=("RATE_LIMITS",),
-    words="errors[0].message",
+    words=f"{_FAULT}.message",
 )
-"""Of answers with status 207: all that was asked for in one of them is one record."""
+"""Of answers with status 207."""
 
 
 def refused(status: int, body: Any) -> None:

@@ -22,7 +22,7 @@ from pydantic import Field, SecretStr, field_validator
 
 from adapters.mqtt.line import Line
 from adapters.mqtt.watch import Reading, Threshold, Watch, said_at
-from hub.sdk import Adapter, ConnectionConfig, Emit, Item, Row, at
+from hub.sdk import Adapter, ConnectionConfig, Emit, Item, JsonPath, Row, at
 
 DEVICE = "{device}"
 
@@ -44,10 +44,10 @@ class MqttConfig(ConnectionConfig):
         description="Topics to hear, with {device} for the level that names the device",
         examples=[["devices/{device}/telemetry"]],
     )
-    at_path: str = Field(
+    at_path: JsonPath = Field(
         default="at", description="Where a message has its instant (JMESPath); else ours counts"
     )
-    serial_path: str = Field(
+    serial_path: JsonPath = Field(
         default="serial", description="Where a message has the device's serial number (JMESPath)"
     )
     thresholds: tuple[Threshold, ...] = Field(
@@ -68,6 +68,14 @@ class MqttConfig(ConnectionConfig):
             if topic.split("/").count(DEVICE) != 1:
                 raise ValueError(f"{topic!r} has no level {DEVICE}, or several")
         return topics
+
+    @field_validator("thresholds")
+    @classmethod
+    def _differ(cls, thresholds: tuple[Threshold, ...]) -> tuple[Threshold, ...]:
+        names = [threshold.name for threshold in thresholds]
+        if len(set(names)) != len(names):
+            raise ValueError("two thresholds have one name")
+        return thresholds
 
 
 class MqttAdapter(Adapter[MqttConfig]):
@@ -123,7 +131,10 @@ class MqttAdapter(Adapter[MqttConfig]):
         self, message: MQTTMessage, watch: Watch, kept: dict[str, datetime]
     ) -> Iterator[Item]:
         """What a message tells; ``watch`` and ``kept`` remember what matters of those before."""
-        reading = self._reading(message)
+        found = filter(None, (_device(topic, message.topic) for topic in self.config.topics))
+        if (device := next(found, "")) == "":
+            return  # the broker keeps what a session subscribed to before `topics` was changed
+        reading = self._reading(message, device)
         if reading is None:  # neither lost nor understood: quarantined as it came
             yield Item(bytes(message.payload), order_key=message.topic, type="unreadable")
             return
@@ -145,10 +156,10 @@ class MqttAdapter(Adapter[MqttConfig]):
             }
             yield _item("readings", row, f"reading/{row['id']}", reading.device)
 
-    def _reading(self, message: MQTTMessage) -> Reading | None:
-        device = next(filter(None, (_device(topic, message.topic) for topic in self.config.topics)))
+    def _reading(self, message: MQTTMessage, device: str) -> Reading | None:
         try:
             body = json.loads(message.payload)
+            json.dumps(body, ensure_ascii=False).encode()  # half a character cannot be kept
         except (ValueError, RecursionError):
             return None
         told = said_at(body, self.config.at_path, datetime.now(UTC))
@@ -166,7 +177,8 @@ def _item(stream: str, row: dict[str, Any], event_id: str, device: str) -> Item:
 
 def _device(pattern: str, topic: str) -> str:
     """The level of the topic that stands where the pattern has the device; "" for another topic."""
-    known = {DEVICE: "([^/]+)", "+": "[^/]+", "#": ".*"}
-    levels = (known.get(level, re.escape(level)) for level in pattern.split("/"))
-    match = re.fullmatch("/".join(levels), topic)
+    plain = re.sub(r"^\$share/[^/]*/", "", pattern)
+    known = {DEVICE: "/([^/]+)", "+": "/[^/]*", "#": "(?:/.*)?"}
+    levels = (known.get(level, "/" + re.escape(level)) for level in plain.split("/"))
+    match = re.fullmatch("".join(levels), f"/{topic}", re.DOTALL)
     return match[1] if match else ""

@@ -8,16 +8,21 @@ that comes again, a retained one or a restart raises no second alarm.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from hub.sdk import at, instant
+from hub.sdk import JsonPath, at, instant
 
 KEPT = timedelta(days=7)
+
+UNSET, AHEAD_MAX = datetime(2001, 1, 1, tzinfo=UTC), timedelta(days=1)
+"""A clock that shows an earlier time, or one that is further ahead, was never set: to believe it
+once would be to hear nothing of that device until then."""
 
 Priority = Literal["low", "normal", "high", "urgent"]
 
@@ -36,7 +41,7 @@ class Threshold(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(pattern=r"^[A-Za-z0-9_-]+$")
-    path: str
+    path: JsonPath
     below: float | None = None
     above: float | None = None
     equals: str | int | bool | None = None
@@ -51,7 +56,14 @@ class Threshold(BaseModel):
         said = [self.below is not None, self.above is not None, self.equals is not None]
         if sum([*said, self.present]) != 1:
             raise ValueError("give one of below, above, equals, present")
+        if self.clear is not None and not self._clears(self.clear):
+            raise ValueError("clear is at or above `below`, at or below `above`")
         return self
+
+    def _clears(self, clear: float) -> bool:
+        if self.below is not None:
+            return clear >= self.below
+        return self.above is not None and clear <= self.above
 
     def crossed(self, value: Any, *, on: bool) -> bool | None:
         """Whether this value is an alarm, while it is one or not; None when it does not tell."""
@@ -105,7 +117,9 @@ class Watch:
     def alarms(self, reading: Reading, thresholds: Sequence[Threshold]) -> Iterator[dict[str, Any]]:
         """The alarms that begin or end with this reading."""
         for threshold in thresholds:
-            key = f"{reading.device}/{threshold.name}"
+            # What lacks in a message of another topic is no sign that it is gone.
+            of = reading.topic if threshold.present else reading.device
+            key = f"{of}/{threshold.name}"
             value = at(threshold.path, reading.body)
             crossed = threshold.crossed(value, on=key in self.on)
             if crossed is None or self._is_older(key, reading.said_at):
@@ -144,11 +158,12 @@ class Watch:
 
 
 def said_at(body: Any, path: str, received_at: datetime) -> datetime:
-    """The device's own instant; ours where it tells none, or nothing readable."""
+    """The device's own instant; ours where it tells none, or none that can be."""
     try:
-        return instant(at(path, body)) or received_at
+        told = instant(at(path, body))
     except (ValueError, TypeError, ArithmeticError, LookupError):
         return received_at
+    return told if told and UNSET < told < received_at + AHEAD_MAX else received_at
 
 
 def _alarm(
@@ -174,6 +189,7 @@ def _alarm(
 
 def _number(value: Any) -> float | None:
     try:
-        return None if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
+        number = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
         return None
+    return None if math.isnan(number) else number

@@ -7,13 +7,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
 from adapters.salesforce import soql
 from adapters.salesforce.config import SalesforceConfig
-from hub.sdk import Answers, Change, Http, PacedError, Raw, RejectedError, RetryableError, Sighting
+from hub.sdk import (
+    Answers,
+    Change,
+    Http,
+    PacedError,
+    Raw,
+    RejectedError,
+    RetryableError,
+    Sighting,
+    at,
+)
 
 ANSWERS = Answers(
     code="[0].errorCode",
@@ -38,13 +48,12 @@ def refused(status: int, body: Any) -> None:
     Raises:
         AuthError, RetryableError, ConflictError, RejectedError: as the code in the answer says.
     """
-    if status >= 500 or status == 412:
-        return  # the status says it
-    code = body[0].get("errorCode") if isinstance(body, list) and body else None
+    code = at("[0].errorCode", body)
     if code in SPENT:
         words = "the org has no calls left in these 24 hours"
         raise RetryableError(words, hint=str(code), retry_after_s=REST_S, maybe_done=False)
-    ANSWERS(body)
+    if status < 500 and status not in (401, 412, 429):  # these say it themselves
+        ANSWERS(body)
 
 
 class Usage:
@@ -65,6 +74,7 @@ class Org:
         self._http, self._config, self._usage = http, config, usage
         self._host = http.base.partition("/services/")[0]
         self._fields: dict[str, list[str]] = {}
+        self._rests_until: datetime | None = None
 
     def fields(self, stream: str) -> list[str]:
         """What can be read of its records."""
@@ -77,10 +87,16 @@ class Org:
     def spare(self) -> None:
         """Return while there are calls enough for people and for what is urgent.
 
+        After a rest one call goes through: only its answer says how it is now.
+
         Raises:
             PacedError: a pull has to rest.
         """
-        if self._usage.share >= self._config.api_share:
+        now, until = self._http.now(), self._rests_until
+        if self._usage.share < self._config.api_share or (until and now >= until):
+            self._rests_until = None
+        else:
+            self._rests_until = until or now + timedelta(seconds=REST_S)
             told = f"{self._usage.share:.0%} of the org's calls of 24 hours are used up"
             raise PacedError(told, retry_after_s=REST_S)
 

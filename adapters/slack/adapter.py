@@ -77,7 +77,8 @@ class SlackAdapter(Adapter[SlackConfig]):
         asked = {"channel": channel, "latest": ts, "inclusive": "true", "limit": 1}
         for found in self.http.get("/conversations.history", params=asked)["messages"]:
             if found["ts"] == ts:
-                return row(found, channel, "colleague")
+                is_ours = (found.get("user_team") or found.get("team") or "") in ("", self._team)
+                return row(found, channel, "colleague" if is_ours else "customer")
         raise RejectedError("Slack does not show this message; deletions are told by events")
 
     def push(self, stream: Stream, change: Change) -> Receipt:

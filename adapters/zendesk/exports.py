@@ -28,6 +28,7 @@ BY_TIME = {"organizations": ("organizations", {}), "ticket_comments": (
 """What is asked for by stream; for those by time also what Zendesk calls it."""
 
 AGENTS = ("agent", "admin")
+SAID = frozenset({"Comment", "VoiceComment"})
 AMENDED = frozenset({"CommentRedactionEvent", "CommentPrivacyChange"})
 """Child events that change a comment that came before."""
 
@@ -84,11 +85,12 @@ class Exports:
         rows: list[Raw] = []
         for event in events:
             for child in event.get("child_events") or ():
-                kind = child.get("type") or child.get("event_type")
-                if kind == "Comment":
+                kinds = {child.get("type"), child.get("event_type")}
+                if kinds & SAID:
                     via = child.get("via") or event.get("via")
                     rows.append(comment({**child, "via": via}, event["ticket_id"], self._agents))
-                elif kind in AMENDED:  # seldom: then its ticket is asked, newest comments first
+                elif kinds & AMENDED and child.get("comment_id"):
+                    # Seldom: then its ticket is asked, newest comments first.
                     told = one_comment(self.http, str(event["ticket_id"]), str(child["comment_id"]))
                     rows += [told] if told else []
         return rows
@@ -112,7 +114,7 @@ def named(body: Raw) -> list[Raw]:
 
 def comment(found: Raw, ticket: Any, roles: Mapping[Any, str]) -> Raw:
     """A comment with its ticket, a name of its own in the account, and who wrote it."""
-    is_agent = roles.get(found["author_id"]) in AGENTS or found.get("public") is False
+    is_agent = roles.get(found.get("author_id")) in AGENTS or found.get("public") is False
     author = "agent" if is_agent else "customer"
     told = {"ticket_id": ticket, "key": f"{ticket}-{found['id']}", "author_role": author}
     return {**found, **told}

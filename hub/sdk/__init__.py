@@ -20,7 +20,7 @@ from hub.errors import (
 )
 from hub.instants import as_version, instant, written, zone_of
 from hub.sdk.adapter import Adapter, ConnectionConfig, SitePath, capabilities, config_class
-from hub.sdk.answers import Answers, at
+from hub.sdk.answers import Answers, JsonPath, at
 from hub.sdk.desk import Desk, Query, Shown, View, as_card, asked_for
 from hub.sdk.egress import connect_address
 from hub.sdk.http import Http, Outgoing
@@ -29,6 +29,7 @@ from hub.sdk.names import parted
 from hub.sdk.pace import urgent
 from hub.sdk.panel import Asked, Panel
 from hub.sdk.polling import scan
+from hub.sdk.rows import id_of, parts_of, plain
 from hub.sdk.types import (
     Change,
     Deleted,
@@ -73,6 +74,7 @@ __all__ = [
     "HookRequest",
     "Http",
     "Item",
+    "JsonPath",
     "Link",
     "News",
     "Outgoing",
@@ -107,9 +109,12 @@ __all__ = [
     "capabilities",
     "config_class",
     "connect_address",
+    "id_of",
     "instant",
     "links",
     "parted",
+    "parts_of",
+    "plain",
     "scan",
     "tally_digest",
     "urgent",

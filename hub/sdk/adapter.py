@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+)
 
 from hub.errors import UnsupportedError
 from hub.sdk.auth import MemoryTokens, OAuth2, TokenStore
@@ -54,6 +62,13 @@ class ConnectionConfig(BaseModel):
         description="Country of phone numbers written without a country code (ISO 3166-1)",
     )
 
+    @field_validator("*")
+    @classmethod
+    def _has_a_zone(cls, value: Any) -> Any:
+        """An instant written without a zone, as TOML allows, is of UTC."""
+        naive = isinstance(value, datetime) and value.tzinfo is None
+        return value.replace(tzinfo=UTC) if naive else value
+
     def described(self) -> Sequence[Described]:
         """Streams that are described in the configuration, for adapters without any of their own.
 
@@ -61,6 +76,13 @@ class ConnectionConfig(BaseModel):
             ConfigError: the description is wrong.
         """
         return ()
+
+    def pace_per_s(self) -> float | None:
+        """How often its vendor may be asked per second, where the configuration describes that.
+
+        The connection's own ``requests_per_s`` counts before it.
+        """
+        return None
 
 
 def _beside_settings(path: str, info: ValidationInfo) -> Path:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import jmespath
 from jmespath.exceptions import JMESPathError
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 from hub.errors import AuthError, ConflictError, GoneError, HubError, RejectedError, RetryableError
 
@@ -23,6 +23,18 @@ def at(path: str, body: Any) -> Any:
         return _compiled(path).search(body)
     except JMESPathError:  # a function that got another type than it takes
         return None
+
+
+def _is_a_path(path: str) -> str:
+    try:
+        _compiled(path or "@")
+    except JMESPathError as exc:
+        raise ValueError(f"{path!r} is no JMESPath") from exc
+    return path
+
+
+JsonPath = Annotated[str, AfterValidator(_is_a_path)]
+"""Where something is in a decoded body (JMESPath), in a configuration; "" = nowhere."""
 
 
 class Answers(BaseModel):
@@ -44,28 +56,19 @@ class Answers(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
 
-    code: str
+    code: JsonPath
     fine: tuple[str, ...] = ("0",)
     auth: tuple[str, ...] = ()
     busy: tuple[str, ...] = ()
     conflict: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
-    words: str = ""
+    words: JsonPath = ""
     hints: Mapping[str, str] = Field(default_factory=dict)
 
     @field_validator("fine", "auth", "busy", "conflict", "gone", mode="before")
     @classmethod
     def _as_told(cls, codes: Any) -> Any:
         return tuple(map(_text, codes)) if isinstance(codes, list | tuple) else codes
-
-    @field_validator("code", "words")
-    @classmethod
-    def _is_a_path(cls, path: str) -> str:
-        try:
-            _compiled(path or "@")
-        except JMESPathError as exc:
-            raise ValueError(f"{path!r} is no JMESPath") from exc
-        return path
 
     def __call__(self, body: Any) -> None:
         """Return when the body says that it went well.

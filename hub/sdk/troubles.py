@@ -26,9 +26,10 @@ from hub import errors
 from hub.sdk.adapter import Adapter
 from hub.sdk.answers import Answers
 from hub.sdk.auth import MemoryTokens, Tokens
-from hub.sdk.http import Http
+from hub.sdk.http import TRIES, Http
 from hub.sdk.testing import NOW, Contract, clock, ids_of, raw_rows, stub
 from hub.sdk.types import Change, Page
+from hub.sdk.vendor import Vendor
 
 ANYWHERE = re.compile(".*")
 
@@ -89,22 +90,22 @@ class RowTroubles(Contract):
 
     def test_rows_with_strange_values(self) -> None:
         """Each value of each captured row, replaced: a record comes of it, or quarantine."""
-        for stream, row in raw_rows(self.vendor):
+        for vendor, stream, row in raw_rows(self.vendor):
             for changed in _strange(row):
-                self._records(stream, changed)
+                self._records(vendor, stream, changed)
 
     def test_missing_is_null(self) -> None:
         """A vendor that leaves a field out says the same as one that sends null."""
-        for stream, row in raw_rows(self.vendor):
+        for vendor, stream, row in raw_rows(self.vendor):
             for name in row:
                 missing = {key: value for key, value in row.items() if key != name}
-                without = self._records(stream, missing)
-                assert self._records(stream, {**row, name: None}) == without, name
+                without = self._records(vendor, stream, missing)
+                assert self._records(vendor, stream, {**row, name: None}) == without, name
 
-    def _records(self, stream: str, row: Any) -> Any:
+    def _records(self, vendor: Vendor, stream: str, row: Any) -> Any:
         """The records without what is only kept, or that it goes to quarantine."""
         try:
-            found = self.vendor.records(stream, row)
+            found = vendor.records(stream, row)
         except errors.RecordError:
             return "quarantined"
         return [{k: v for k, v in record.items() if k != "extra"} for record in found]
@@ -134,6 +135,17 @@ class PullTroubles(Contract):
                 rest = list(self._adapter(fixture).pull(stream, cursor))
         self.shows_no_secret(caught.value)
         assert ids_of(self.vendor, stream, [*pages, *rest]) == set(fixture["ids"])
+
+    def test_no_request_of_a_pull_fails_unheard(self, pull_exchanges_fixture: Any) -> None:
+        """Whichever it is: what is only looked up besides is missing from rows as well."""
+        fixture, (trouble, error) = pull_exchanges_fixture, TROUBLES["503"]
+        stream, exchanges = self.vendor.streams[fixture["pull"]], fixture["exchanges"]
+        with clock(fixture.get("at")):
+            with troubled(exchanges, None, 0) as asked:
+                list(self._adapter(fixture).pull(stream, None))
+            for at in range(len(asked)):
+                with troubled(exchanges, trouble, at, times=TRIES), pytest.raises(error):
+                    list(self._adapter(fixture).pull(stream, None))
 
     def test_a_token_that_ends_meanwhile(self, pull_exchanges_fixture: Any) -> None:
         """It is renewed once, and nothing is missing."""
@@ -175,7 +187,7 @@ class PushTroubles(Contract):
         if "raises" in fixture:
             return  # it does not get so far
         exchanges = fixture["exchanges"]
-        writes = [n for n, e in enumerate(exchanges) if e["method"] != "GET" and not e.get("reads")]
+        writes = [n for n, e in enumerate(exchanges) if _writes(e)]
         if not writes:
             return  # it found that nothing is to be done
         adapter = self.vendor.adapter(fixture.get("config"))
@@ -187,6 +199,25 @@ class PushTroubles(Contract):
         ):
             adapter.push(stream, change)
         self.shows_no_secret(caught.value)
+
+    def test_nothing_is_written_when_looking_it_up_fails(self, push_exchanges_fixture: Any) -> None:
+        """Else what was written already is written twice."""
+        fixture, (trouble, error) = push_exchanges_fixture, TROUBLES["503"]
+        stream, change = self.vendor.streams[fixture["push"]], Change(**fixture["change"])
+        if "raises" in fixture:
+            return  # it does not get so far
+        writes = [n for n, e in enumerate(fixture["exchanges"]) if _writes(e)]
+        for at, one in enumerate(fixture["exchanges"][: writes[0] if writes else None]):
+            if one.get("spare"):
+                continue
+            adapter = self.vendor.adapter(fixture.get("config"))
+            with (
+                clock(fixture.get("at")),
+                troubled(fixture["exchanges"], trouble, at, ordered=True) as asked,
+                pytest.raises(error),
+            ):
+                adapter.push(stream, change)
+            assert len({*asked[at:]}) == 1, "it went on"
 
 
 class AnswerTroubles(Contract):
@@ -222,12 +253,21 @@ class AnswerTroubles(Contract):
         if client is None or not client.signs:
             return
         theirs = {"Date": format_datetime(NOW + timedelta(hours=3), usegmt=True)}
-        with clock(None), _always(status=401, headers=theirs) as mock:
-            with pytest.raises(errors.AuthError):
-                self.vendor.adapter().check()
-            signed = [(c.request.url, c.request.body, dict(c.request.headers)) for c in mock.calls]
-        first, last = signed[0], signed[-1]  # only one where a token is had first, unsigned
-        assert len(signed) == 1 or first != last, "the second one was signed by the same clock"
+        with (
+            clock(None),
+            _signing() as signed,
+            _always(status=401, headers=theirs),
+            pytest.raises(errors.AuthError),
+        ):
+            self.vendor.adapter().check()
+        if not signed:
+            return  # a token is had first, unsigned
+        assert len(signed) > 1, "it was not tried once more"
+        assert signed[0] != signed[-1], "the second one was signed by the same clock"
+
+
+def _writes(exchange: Mapping[str, Any]) -> bool:
+    return exchange["method"] != "GET" and not exchange.get("reads")
 
 
 def _gather(pages: list[Page], came: Iterator[Page]) -> None:
@@ -248,6 +288,21 @@ def _always(**answer: Any) -> Iterator[responses.RequestsMock]:
         for method in ("GET", "POST", "PUT", "HEAD"):
             mock.add(method, ANYWHERE, **answer)
         yield mock
+
+
+@contextmanager
+def _signing() -> Iterator[list[Any]]:
+    """Within the block, what is signed is written down."""
+    sign, signed = Http._signed, list[Any]()
+
+    def signing(client: Http, request: Any) -> Any:
+        sign(client, request)
+        signed.append((request.url, request.body, dict(request.headers)))
+        return request
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Http, "_signed", signing)
+        yield signed
 
 
 STRANGE: tuple[Any, ...] = (

@@ -29,11 +29,15 @@ def one(number: int) -> Response:
     if found is None:
         abort(404, "There is no such file, or it is kept no longer.")
     headers = Headers({"X-Content-Type-Options": "nosniff", "Cache-Control": "private, no-store"})
-    name = str(found.get("name") or "file")
-    headers.add("Content-Disposition", "attachment", filename=name)
+    headers.add("Content-Disposition", "attachment", filename=saved_as(found))
     return Response(
         base64.b64decode(found["content"]), mimetype="application/octet-stream", headers=headers
     )
+
+
+def saved_as(file: dict[str, Any]) -> str:
+    """The name it is saved under: what a header cannot hold, or hides an ending, is left out."""
+    return "".join(filter(str.isprintable, str(file.get("name") or ""))) or "file"
 
 
 def install(app: Flask) -> None:

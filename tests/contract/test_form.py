@@ -238,3 +238,72 @@ def test_a_form_that_is_wrong_says_where(tmp_path: Path, text: str | None, fault
         path.write_text(text)
     with pytest.raises(ValidationError, match=fault):
         receiver(form_file=path)
+
+
+def test_a_pages_token_is_no_apps_word() -> None:
+    """Else strangers would pass by the trap, the pause and the count of their address."""
+    made = receiver()
+    body = json.dumps({"values": {**ANSWERS, "consent": True}}).encode()
+    request = HookRequest("POST", {"authorization": f"Bearer {token(made)}"}, {}, body, LATER)
+    with pytest.raises(SignatureError):
+        made.open(request)
+    assert isinstance(made.open(made.sample(NOW)), Envelope)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"values": {"name": "\\ud83d", "phone": "12345", "subject": "x", "consent": true}}',
+        b'{"values": {}, "files": [1]}',
+        b'{"values": {}, "files": {"photos": 1}}',
+        b'{"values": {"name": ' + b"[" * 90_000 + b"]" * 90_000 + b"}}",
+        b'{"values": {"name": NaN}}',
+    ],
+)
+def test_json_that_is_none_is_refused(body: bytes) -> None:
+    made = receiver(app_tokens=["word"])
+    headers = {"content-type": "application/json"}
+    with pytest.raises(SignatureError):
+        made.open(HookRequest("POST", headers, {}, body, LATER))
+    answer = made.open(HookRequest("POST", {"authorization": "Bearer word"}, {}, body, LATER))
+    refused(answer)
+
+
+def test_too_many_parts_are_refused() -> None:
+    made = receiver()
+    part = b'--e\r\nContent-Disposition: form-data; name="a"\r\n\r\nx\r\n'
+    headers = {"content-type": "multipart/form-data; boundary=e"}
+    with pytest.raises(SignatureError):
+        made.open(HookRequest("POST", headers, {}, part * 201 + b"--e--\r\n", LATER))
+
+
+@pytest.mark.parametrize("name", ["id", "files", "submitted_at", "homepage", "page_token"])
+def test_a_question_cannot_be_called_as_the_hub_calls_its_own(name: str, tmp_path: Path) -> None:
+    file = tmp_path / "own.toml"
+    file.write_text(f'title = "x"\n[[questions]]\nname = "{name}"\nlabel = "x"\n', "utf-8")
+    with pytest.raises(ValidationError, match=name):
+        receiver(form_file=str(file))
+
+
+@pytest.mark.parametrize("secret", ["", "short"])
+def test_pages_are_not_signed_with_what_anybody_can_guess(secret: str) -> None:
+    with pytest.raises(ValidationError, match="page_secret"):
+        receiver(page_secret=secret)
+
+
+def test_what_is_put_right_and_sent_again_from_the_same_page_is_not_lost() -> None:
+    made = receiver()
+    first = post(made)
+    told = first.body.replace(b"139+1234+5678", b"139+1234+5679")
+    assert told != first.body
+    before, after = made.open(first), made.open(replace(first, body=told))
+    assert row(made, before)["id"] == row(made, after)["id"]
+    assert isinstance(before, Envelope)
+    assert isinstance(after, Envelope)
+    assert before.items[0].event_id != after.items[0].event_id
+
+
+def test_a_files_name_hides_nothing() -> None:
+    made = receiver()
+    [file] = row(made, made.open(multipart(made, "a\u202egnp.\x07b.png", b"x")))["files"]
+    assert file["name"] == "agnp.b.png"

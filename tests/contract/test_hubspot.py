@@ -13,6 +13,7 @@ import responses
 
 from adapters.hubspot.adapter import HubspotAdapter
 from adapters.hubspot.config import HubspotConfig
+from adapters.hubspot.crm import ANSWERS
 from hub.errors import AuthError, ConfigError, RetryableError
 from hub.sdk import Change, RecordRef, Stream
 from hub.sdk.auth import MemoryTokens, Tokens
@@ -139,3 +140,13 @@ def test_a_new_ticket_stands_somewhere(mock: responses.RequestsMock) -> None:
         "subject": "漏水",
         "hub_id": "hub-1",
     }
+
+
+def test_a_fault_behind_what_is_not_there_is_seen() -> None:
+    """One answer tells of a whole page: links that could not be read now are not no links."""
+    missing = {"category": "OBJECT_NOT_FOUND", "message": "no links"}
+    busy = {"category": "RATE_LIMITS", "message": "wait"}
+    ANSWERS({"results": [], "errors": [missing]})
+    ANSWERS({"results": []})
+    with pytest.raises(RetryableError):
+        ANSWERS({"results": [], "errors": [missing, busy]})

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from paho.mqtt.client import MQTTMessage
 from pydantic import ValidationError
 
-from adapters.mqtt.adapter import MqttConfig, _device
+from adapters.mqtt.adapter import MqttAdapter, MqttConfig, _device
 from adapters.mqtt.watch import Reading, Threshold, Watch, said_at
 
 BEGAN = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
@@ -130,3 +131,66 @@ def test_a_topic_without_a_device_is_refused(topic: str) -> None:
 @pytest.mark.parametrize("body", [{"at": "soon"}, {}, {"at": None}, {"at": {}}, 7])
 def test_an_instant_nobody_can_read_is_ours(body: Any) -> None:
     assert said_at(body, "at", BEGAN) == BEGAN
+
+
+def heard(topic: str, payload: bytes, *topics: str) -> list[Any]:
+    config = MqttConfig(host="h", topics=topics or ("devices/{device}/telemetry",))
+    message = MQTTMessage(topic=topic.encode())
+    message.payload = payload
+    return [*MqttAdapter(config).items(message, Watch(), {})]
+
+
+@pytest.mark.parametrize("payload", [b'{"a": "\\ud83d"}', b"\xff", b"[" * 90_000, b""])
+def test_no_message_stops_those_of_other_devices(payload: bytes) -> None:
+    [item] = heard("devices/AP-1/telemetry", payload)
+    assert (item.type, item.body) == ("unreadable", payload)
+
+
+def test_what_an_earlier_configuration_subscribed_to_is_let_go() -> None:
+    """The broker keeps a session's subscriptions: a topic taken out goes on coming."""
+    assert heard("plants/7/telemetry", b"{}") == []
+
+
+@pytest.mark.parametrize(
+    ("pattern", "topic"),
+    [("$share/hub/d/{device}", "d/7"), ("d/{device}/#", "d/7"), ("d/{device}/#", "d/7/a/b")],
+)
+def test_a_topic_is_known_as_the_broker_matches_it(pattern: str, topic: str) -> None:
+    assert _device(pattern, topic) == "7"
+
+
+def test_a_number_that_is_none_ends_no_alarm() -> None:
+    assert values(FILTER, 9, float("nan"), 9) == ["on 9"]
+
+
+@pytest.mark.parametrize("told", ["2099-01-01T00:00:00Z", "1970-01-01T00:07:00Z"])
+def test_a_clock_that_was_never_set_is_not_believed(told: str) -> None:
+    """Else an alarm of the year 2099 is the last one that is heard."""
+    assert said_at({"at": told}, "at", BEGAN) == BEGAN
+    ahead = (BEGAN + timedelta(hours=8)).isoformat()  # another zone: still in order
+    assert said_at({"at": ahead}, "at", BEGAN) == BEGAN + timedelta(hours=8)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"thresholds": [{"name": "a", "path": "x[", "present": True}]},
+        {"thresholds": [{"name": "a", "path": "x", "below": 10, "clear": 5}]},
+        {"thresholds": [{"name": "a", "path": "x", "above": 10, "clear": 15}]},
+        {"thresholds": [{"name": "a", "path": "x", "present": True, "clear": 15}]},
+        {"thresholds": [{"name": "a", "path": "x", "present": True}] * 2},
+        {"at_path": "a["},
+        {"serial_path": "["},
+    ],
+)
+def test_what_could_never_raise_or_end_an_alarm_is_refused(given: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        MqttConfig(host="h", topics=("d/{device}",), **given)
+
+
+def test_what_lacks_in_a_message_of_another_topic_ends_no_alarm() -> None:
+    watch, fault = Watch(), Threshold(name="fault", path="fault", present=True)
+    status = Reading("AP-1", "devices/AP-1/status", BEGAN + timedelta(seconds=2), {"online": True})
+    told = [reading(1, fault="E02"), status, reading(3, fault="E02")]
+    assert states(fault, *told, watch=watch) == ["on E02"]
+    assert states(fault, reading(4), watch=watch) == ["off None"]

@@ -18,9 +18,17 @@ from adapters.salesforce import signing, soql
 from adapters.salesforce.adapter import SalesforceAdapter
 from adapters.salesforce.config import SalesforceConfig
 from adapters.salesforce.webhook import SalesforceReceiver
-from hub.errors import AuthError, ConfigError, CursorExpiredError, PacedError, RetryableError
+from hub.errors import (
+    AuthError,
+    ConfigError,
+    CursorExpiredError,
+    PacedError,
+    RejectedError,
+    RetryableError,
+)
 from hub.sdk import RecordRef, Stream
 from hub.sdk.auth import MemoryTokens, Tokens
+from hub.sdk.testing import NOW, clock
 
 LOGIN, ORG = "https://login.salesforce.com", "https://example.my.salesforce.com"
 TOKEN_URL, API = f"{LOGIN}/services/oauth2/token", f"{ORG}/services/data/v67.0"
@@ -127,6 +135,43 @@ def test_a_pull_leaves_calls_for_others(mock: responses.RequestsMock) -> None:
         pages.extend(found.pull(CONTACTS, None))
     assert len(pages) == 1  # the answer that told it is not thrown away
     assert found.fetch(RecordRef("contacts", "003000000000001AAA")) is not None  # people may
+
+
+def test_a_pull_that_rested_asks_again(mock: responses.RequestsMock) -> None:
+    """One adapter lives as long as its process: what it heard once must not hold for ever."""
+    logged_in(mock)
+    spent = {"Sforce-Limit-Info": "api-usage=12000/15000"}
+    spare = {"Sforce-Limit-Info": "api-usage=3000/15000"}
+    none = {"done": True, "records": []}
+    mock.get(f"{API}/sobjects/Contact/describe", json=DESCRIBED, headers=spent)
+    mock.get(f"{API}/queryAll", json=none, headers=spent)
+    mock.get(f"{API}/queryAll", json=none, headers=spare)
+    found = adapter()
+    with clock(NOW.isoformat()):
+        assert list(found.pull(CONTACTS, None)) == []
+        with pytest.raises(PacedError):
+            list(found.pull(CONTACTS, None))
+    with clock((NOW + timedelta(seconds=900)).isoformat()):
+        assert list(found.pull(CONTACTS, None)) == []
+        assert list(found.pull(CONTACTS, None)) == []
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "error"),
+    [
+        (401, "INVALID_AUTH_HEADER", AuthError),
+        (429, "SOMETHING_NEW", RetryableError),
+        (403, "INSUFFICIENT_ACCESS", RejectedError),
+    ],
+)
+def test_what_a_code_does_not_say_the_status_does(
+    mock: responses.RequestsMock, status: int, code: str, error: type[Exception]
+) -> None:
+    logged_in(mock)
+    told = [{"errorCode": code, "message": "no"}]
+    mock.get(f"{API}/sobjects", status=status, json=told, headers={"Retry-After": "60"})
+    with pytest.raises(error):
+        adapter().check()
 
 
 def test_calls_that_ran_out_are_no_fault_of_our_credentials(mock: responses.RequestsMock) -> None:

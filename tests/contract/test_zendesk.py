@@ -9,6 +9,7 @@ import responses
 
 from adapters.zendesk.account import ZendeskConfig
 from adapters.zendesk.adapter import ZendeskAdapter
+from hub.sdk import Stream
 from hub.sdk.auth import MemoryTokens, Tokens
 
 SITE = "https://acme.zendesk.com"
@@ -43,3 +44,22 @@ def test_a_token_that_ran_out_is_renewed() -> None:
 def test_a_person_signs_in_at_the_account_itself() -> None:
     url = adapter().oauth().ask_url("https://hub.example.com/oauth", "state", "verifier")
     assert url.startswith(f"{SITE}/oauth/authorizations/new?response_type=code&client_id=hub")
+
+
+def test_events_of_every_kind_let_the_others_pass() -> None:
+    """A call of Talk is a comment, too; one event that lacks something stops none behind it."""
+    said = {"author_id": 7, "body": "hello", "public": True, "created_at": "2026-11-21T08:00:00Z"}
+    children = [
+        {"id": 1, "type": "VoiceComment", "event_type": "Comment", **said},
+        {"id": 2, "type": "Comment", "body": "nobody wrote it"},
+        {"id": 3, "type": "CommentRedactionEvent"},
+        {"id": 4, "type": "Comment", **said},
+    ]
+    event = {"id": 9, "ticket_id": 5, "child_events": children}
+    told = {"ticket_events": [event], "end_time": 1795248001, "end_of_stream": True}
+    config = ZendeskConfig.model_validate({"subdomain": "acme", "email": "a@b.c", "api_token": "t"})
+    with responses.RequestsMock() as mock:
+        mock.get(f"{SITE}/api/v2/incremental/ticket_events.json", json=told)
+        mock.get(f"{SITE}/api/v2/users.json", json={"users": [], "meta": {}})
+        [page] = ZendeskAdapter(config).pull(Stream("ticket_comments"), None)
+    assert [row["key"] for row in page.records] == ["5-1", "5-2", "5-4"]

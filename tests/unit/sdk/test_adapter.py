@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import pytest
 
@@ -53,6 +53,17 @@ class Receiver(WebhookReceiver[Config]):
 def test_config_class() -> None:
     assert config_class(Minimal) is config_class(Heir) is config_class(Receiver) is Config
     assert config_class(Adapter) is ConnectionConfig
+
+
+class Since(ConnectionConfig):
+    """With an instant."""
+
+    since: datetime | None = None
+
+
+@pytest.mark.parametrize("written", [datetime(2024, 1, 2), date(2024, 1, 2), "2024-01-02T00:00:00"])  # noqa: DTZ001 - as TOML reads it
+def test_an_instant_without_a_zone_can_be_compared(written: object) -> None:
+    assert Since.model_validate({"since": written}).since == datetime(2024, 1, 2, tzinfo=UTC)
 
 
 def test_capabilities_are_what_is_overridden() -> None:
@@ -139,9 +150,12 @@ def test_public_names() -> None:
         "capabilities",
         "config_class",
         "connect_address",
+        "id_of",
         "instant",
         "links",
         "parted",
+        "parts_of",
+        "plain",
         "scan",
         "tally_digest",
         "urgent",

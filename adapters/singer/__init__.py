@@ -1,0 +1,1 @@
+"""Any Singer tap, run as a program of its own."""

@@ -1,0 +1,1 @@
+"""Any SQL database: MySQL and MariaDB, PostgreSQL, SQL Server, Oracle, SQLite."""
