@@ -116,6 +116,7 @@ def test_public_names() -> None:
         "HookRequest",
         "Http",
         "Item",
+        "JsonPath",
         "Link",
         "News",
         "Outgoing",
