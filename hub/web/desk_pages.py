@@ -12,7 +12,7 @@ from __future__ import annotations
 import hmac
 import logging
 import secrets
-from typing import cast
+from typing import Any, cast
 
 from flask import (
     Blueprint,
@@ -138,7 +138,8 @@ def card(connection: str) -> Response:
     asked, who = content(Question), cast("Onlooker", g.onlooker)
     with hub().database.write() as conn:
         found = _found(conn, live, panel, asked, who)
-        told = {"card": "", "customers": [], "session": _signed(who.session)}
+        token = _signed(who.session)
+        told: dict[str, Any] = {"card": "", "customers": [], "session": token}
         if len(found) == 1:
             audit.note(conn, who.name, "card link", f"customer:{found[0]}")
             told["card"] = _card(live, who, found[0])
@@ -146,7 +147,7 @@ def card(connection: str) -> Response:
             told["customers"] = _offered(conn, found)
     answer = as_json(told, plain=True)
     if panel.framed:
-        _keep(answer, live, str(told["session"]))
+        _keep(answer, live, token)
     return answer
 
 
@@ -241,13 +242,15 @@ def _way_in(live: Live, panel: Panel) -> Response:
 
 def _begun(live: Live, found: str) -> DeskSession | None:
     """The session of a member: of their account if they have one here, else of their own."""
-    account = live.own.desk_people.get(found)
-    begun = desk_sessions.of_member(live.name, found)
+    name = live.own.desk_people.get(found)
     with hub().database.write() as conn:
-        if account is not None:
-            known = accounts.get(conn, account)
-            begun = known and desk_sessions.of_account(live.name, known, found)
-        who = begun and desk_sessions.onlooker(conn, live, begun)
+        if name is None:
+            begun = desk_sessions.of_member(live.name, found)
+        elif account := accounts.get(conn, name):
+            begun = desk_sessions.of_account(live.name, account, found)
+        else:
+            return None
+        who = desk_sessions.onlooker(conn, live, begun)
         if who is None:
             return None
         audit.note(conn, who.name, "desk sign-in", f"connection:{live.name}")
@@ -267,8 +270,8 @@ def _card(live: Live, who: Onlooker, customer_id: str) -> str:
         actor=who.account.name if who.account else "",
         ancestors=" ".join(("'self'", *live.own.frame_origins)),
     )
-    lang = {"lang": request.args["lang"]} if "lang" in request.args else {}
-    return url_for("card.card", t=card_tokens.sign(hub().keys, told), **lang)
+    token = card_tokens.sign(hub().keys, told)
+    return url_for("card.card", t=token, lang=request.args.get("lang"))
 
 
 def _found(conn: Connection, live: Live, panel: Panel, asked: Question, who: Onlooker) -> list[str]:

@@ -92,8 +92,10 @@ def onlooker(conn: Connection, live: Live, session: DeskSession) -> Onlooker | N
     found = accounts.get(conn, session.account)
     if found is None or not found.active or found.stamp != session.stamp:
         return None
-    if session.member and own.desk_people.get(session.member) != session.account:
-        return None
+    if session.member:
+        named = accounts.get(conn, own.desk_people.get(session.member, ""))
+        if named is None or named.name != found.name:
+            return None
     return Onlooker(session, found.name, found.role, found.masked, found)
 
 
