@@ -205,6 +205,10 @@ def test_a_card_is_handed_a_new_token_and_keeps_what_is_being_written(
     card = frame_of(page, "/card?")
     card.evaluate("document.querySelector('h1').id = 'same'")
     old = card.url
+    page.wait_for_function(  # a token names the second of its making
+        "then => Math.floor(Date.now() / 1000) > then",
+        arg=page.evaluate("Math.floor(Date.now() / 1000)"),
+    )
     frame.evaluate("""() => {
       const told = Object.getOwnPropertyDescriptor(Date, "now").value;
       Date.now = () => told() + 11 * 60 * 1000;
