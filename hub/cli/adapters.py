@@ -11,11 +11,13 @@ from typing import Any
 import click
 
 from hub import mapping
+from hub.cli import from_openapi
 from hub.cli.base import json_option, out, show
 from hub.errors import ConfigError
 from hub.registry import ROOT, Manifest, manifests
 from hub.sdk import ConnectionConfig, capabilities
 from hub.sdk.vendor import Vendor, deletes, level_of, verified
+from hub.settings import settings_path
 from hub.web import openapi
 
 LEGEND = """
@@ -140,12 +142,21 @@ def _config_table(config: type[ConnectionConfig]) -> str:
 @click.command("new-adapter")
 @click.argument("name")
 @click.option("--title", help="The product's name as people write it.")
-def new_adapter(name: str, title: str | None) -> None:
+@click.option(
+    "--from-openapi",
+    "description",
+    type=click.Path(path_type=Path),
+    help="Draft systems/NAME.toml for the adapter rest from this file instead; no code is written.",
+)
+def new_adapter(name: str, title: str | None, description: Path | None) -> None:
     """Write a skeleton for a vendor; its contract tests pass from the start."""
     if not (name.isidentifier() and name.islower()):
         raise ConfigError(
             f"{name!r} cannot be an adapter's name", hint="Use lower-case letters, digits and _."
         )
+    if description is not None:
+        _draft_system(name, description)
+        return
     if name in manifests() or (ROOT / "adapters" / name).exists():
         raise ConfigError(f'there is already an adapter "{name}"')
     words = {
@@ -163,6 +174,18 @@ def new_adapter(name: str, title: str | None) -> None:
         target.write_text(Template(template.read_text("utf-8")).substitute(words), "utf-8")
         out.print(f"wrote {target.relative_to(ROOT)}", highlight=False)
     out.print("Next: CONTRIBUTING.md, “A new vendor”.", highlight=False)
+
+
+def _draft_system(name: str, description: Path) -> None:
+    target = settings_path().parent / "systems" / f"{name}.toml"
+    if target.exists():
+        raise ConfigError(f"there is already {target}", hint="Give another name, or move it away.")
+    text, streams = from_openapi.drafted(from_openapi.read(description), name)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(text, "utf-8")
+    out.print(f"wrote {target}: {', '.join(streams) or 'no stream'}", highlight=False)
+    left = text.count("# TODO")
+    out.print(f"Next: look at its {left} TODO, then docs/rest.md.", highlight=False)
 
 
 COMMANDS: tuple[click.Command, ...] = (adapters, docs, new_adapter)

@@ -20,6 +20,9 @@ from hub.models import PARTY_KINDS
 
 _BARE = re.compile(r"[^\W\d][\w-]*(\.[^\W\d][\w-]*)*")
 
+_SAYABLE = re.compile(r'[^"\\`\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]+')
+"""Names a path can hold between quotes."""
+
 _CONTACTS = ("phone", "email", "tax_id", "unionid", "member_no")
 _ADDRESS = ("street", "city", "region", "postal_code", "country")
 _STATUS = {
@@ -63,6 +66,7 @@ def draft(source: str, fields: Mapping[str, Any], *, key: str = "", version: str
         version: the field that grows with each change, where that is known.
     """
     words, kinds = _guesses()
+    fields = {name: seen for name, seen in fields.items() if _SAYABLE.fullmatch(name)}
     found = _meant(fields, words)
     kind = max(kinds, key=lambda name: _score(kinds[name], found))
     key = key or found.get("id") or next(iter(fields), "id")
@@ -133,9 +137,7 @@ def _grouped(kind: str, found: Mapping[str, str]) -> dict[str, Any]:
 
 def _path(name: str) -> str:
     """The name as an expression has it."""
-    if _BARE.fullmatch(name):
-        return name
-    return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return name if _BARE.fullmatch(name) else f'"{name}"'
 
 
 def _leaves(of: Any) -> Iterator[str]:

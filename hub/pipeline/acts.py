@@ -92,7 +92,7 @@ def outlets(lives: Iterable[Live]) -> list[Outlet]:
 def _outlets_of(live: Live) -> Iterator[Outlet]:
     for name, stream in live.streams.items():
         spec = live.mappings.get(name)
-        if spec is None or not live.adapter.takes(stream):
+        if spec is None or not live.takes(stream):
             continue
         kind = spec.kinds[0]
         if kind == Ticket.kind and {"subject", "description"} <= spec.writable:

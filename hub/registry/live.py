@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -243,6 +244,15 @@ class Live:
         without = {v for d in self._described if d.stream.name == stream for v in d.without}
         return verb in {*capabilities(type(self.adapter))} - without
 
+    def takes(self, stream: Stream) -> bool:
+        """Whether this connection was given what it takes to write to the stream.
+
+        Asked by processes that need not have its credentials, so only of adapters that tell.
+        """
+        if self.manifest.adapter_class().takes is Adapter.takes:
+            return stream.writable
+        return self.adapter.takes(stream)
+
     @property
     def region(self) -> str:
         """Country of phone numbers written without a country code."""
@@ -270,7 +280,15 @@ class Live:
     @property
     def limits(self) -> Limits:
         """How often the vendor may be asked."""
-        return Limits(self.own.requests_per_s, self.own.requests_per_day)
+        return Limits(self.own.requests_per_s or self._described_pace, self.own.requests_per_day)
+
+    @property
+    def _described_pace(self) -> float | None:
+        if self.manifest.config_class().pace_per_s is ConnectionConfig.pace_per_s:
+            return None
+        with suppress(ConfigError):  # told by whoever needs the config
+            return self.config.pace_per_s()
+        return None
 
 
 class Registry:
@@ -403,7 +421,7 @@ def _faults(exc: ValidationError) -> str:
 def _described_mapping(one: Described, vendor: str, overlays: Path) -> dict[str, Spec]:
     """The mapping of a described stream by its name; none when nobody has written it yet."""
     overlay = overlays / f"{one.stream.name}.yaml"
-    text, name = one.mapping, f"{vendor}/{one.stream.name} as described"
+    text, name = one.mapping, one.place or f"{vendor}/{one.stream.name} as described"
     own = overlay.read_text("utf-8") if overlay.is_file() else None
     if not text and own is None:
         return {}

@@ -62,6 +62,13 @@ class ConnectionConfig(BaseModel):
         """
         return ()
 
+    def pace_per_s(self) -> float | None:
+        """How often its vendor may be asked per second, where the configuration describes that.
+
+        The connection's own ``requests_per_s`` counts before it.
+        """
+        return None
+
 
 def _beside_settings(path: str, info: ValidationInfo) -> Path:
     return Path((info.context or {}).get("folder", ".")) / Path(path).expanduser()

@@ -49,7 +49,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
-from typing import Any, ClassVar
+from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
@@ -96,7 +96,7 @@ def contract_tests(manifest: AnyManifest, mapper: Any) -> type:
     """
     from hub.sdk import troubles  # made of what stands here
 
-    vendor = Vendor(manifest, mapper)
+    vendor = Vendor(manifest, mapper).configured(None)
     bases: list[type] = [ManifestContract, ConfigContract, MappingContract, troubles.RowTroubles]
     if manifest.adapter:
         bases += [AdapterContract, troubles.PullTroubles, troubles.PushTroubles]
@@ -133,9 +133,16 @@ _NEEDS = {
 def _secrets(config: ConnectionConfig) -> Iterator[str]:
     for name in type(config).model_fields:
         value = getattr(config, name)
-        for one in value if isinstance(value, tuple | list) else [value]:
+        for one in _parts(value):
             if isinstance(one, SecretStr):
                 yield one.get_secret_value()
+
+
+def _parts(value: Any) -> Sequence[Any]:
+    """The items of a list, the values of a table, or the one value."""
+    if isinstance(value, dict):
+        return [*value.values()]
+    return value if isinstance(value, tuple | list) else [value]
 
 
 def _told(exc: BaseException) -> str:
@@ -240,7 +247,7 @@ def walk(adapter: Adapter[Any], stream: Stream) -> tuple[list[Page], list[list[P
 class Contract:
     """What the tests of one vendor have in common."""
 
-    vendor: ClassVar[Vendor]
+    vendor: Vendor
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """An argument ``pull_exchanges_fixture`` is each fixture that has these two keys."""
@@ -249,6 +256,15 @@ class Contract:
             if is_fixture == "" and argument.endswith("_fixture"):
                 found = self.vendor.fixtures_of(*kind.split("_"))
                 metafunc.parametrize(argument, found.values(), ids=found.keys())
+
+    @pytest.fixture(autouse=True)
+    def _with_the_streams_of_its_config(self, request: pytest.FixtureRequest) -> None:
+        """A fixture's config may describe streams that no other has."""
+        call = getattr(request.node, "callspec", None)
+        for name, fixture in call.params.items() if call else ():
+            if name.endswith("_fixture"):
+                given = fixture["check"] if name == "check_fixture" else fixture.get("config")
+                self.vendor = self.vendor.configured(given)
 
     @pytest.fixture(autouse=True)
     def _no_secret_is_logged(self, caplog: pytest.LogCaptureFixture) -> Iterator[None]:
@@ -625,17 +641,15 @@ class WebhookContract(Contract):
         for name in genuine.query:
             fewer = {k: v for k, v in genuine.query.items() if k != name}
             self._refuses(replace(genuine, query=fewer), given)
-        if others := self._other_secrets():
+        if others := self._other_secrets(given or {}):
             self._refuses(genuine, {**(given or {}), **others})
 
-    def _other_secrets(self) -> dict[str, Any]:
+    def _other_secrets(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Secrets of the same form that are not ours: one letter of each is another."""
         fields = self.vendor.manifest.config_class().model_fields.items()
-        secret = {n: example(n, f) for n, f in fields if "SecretStr" in str(f.annotation)}
-        return {
-            name: [_other(one) for one in value] if isinstance(value, list) else _other(value)
-            for name, value in secret.items()
-        }
+        found = [(n, f) for n, f in fields if "SecretStr" in str(f.annotation)]
+        secret = {name: given.get(name) or example(name, field) for name, field in found}
+        return {name: _others(value) for name, value in secret.items()}
 
     def _refuses(self, request: HookRequest, given: Mapping[str, Any] | None = None) -> None:
         with pytest.raises(errors.SignatureError) as caught:
@@ -680,16 +694,20 @@ def _id(vendor: Vendor, stream: Stream, row: Any) -> str:
     return found
 
 
-def raw_rows(vendor: Vendor) -> Iterator[tuple[str, Any]]:
-    """Every captured row with its stream: of raw fixtures, and what the hooks bring."""
+def raw_rows(vendor: Vendor) -> Iterator[tuple[Vendor, str, Any]]:
+    """Every captured row with its stream: of raw fixtures, and what the hooks bring.
+
+    The vendor comes with the streams of the fixture's config.
+    """
     for fixture in vendor.fixtures_of("raw").values():
-        yield fixture["stream"], fixture["raw"]
+        yield vendor.configured(fixture.get("config")), fixture["stream"], fixture["raw"]
     for fixture in vendor.fixtures_of("hook").values():
         receiver = vendor.receiver(fixture.get("config"))
         opened = receiver.open(_request(fixture["hook"]))
         items = opened.items if isinstance(opened, Envelope) else ()
         said = [one for item in items for one in receiver.parse(item.body)]
-        yield from ((one.stream, one.raw) for one in said if isinstance(one, Row))
+        its = vendor.configured(fixture.get("config"))
+        yield from ((its, one.stream, one.raw) for one in said if isinstance(one, Row))
 
 
 def ids_of(vendor: Vendor, stream: Stream, pages: Sequence[Page]) -> set[str]:
@@ -708,6 +726,12 @@ def _window(given: Mapping[str, Any]) -> Window:
         for name in ("since", "until")
     )
     return Window(since, until, given.get("where", ""), bool(given.get("by_occurrence")))
+
+
+def _others(secret: Any) -> Any:
+    if isinstance(secret, dict):
+        return {name: _other(one) for name, one in secret.items()}
+    return [_other(one) for one in secret] if isinstance(secret, list) else _other(secret)
 
 
 def _other(secret: str) -> str:

@@ -29,6 +29,7 @@ from hub.sdk.auth import MemoryTokens, Tokens
 from hub.sdk.http import Http
 from hub.sdk.testing import NOW, Contract, clock, ids_of, raw_rows, stub
 from hub.sdk.types import Change, Page
+from hub.sdk.vendor import Vendor
 
 ANYWHERE = re.compile(".*")
 
@@ -89,22 +90,22 @@ class RowTroubles(Contract):
 
     def test_rows_with_strange_values(self) -> None:
         """Each value of each captured row, replaced: a record comes of it, or quarantine."""
-        for stream, row in raw_rows(self.vendor):
+        for vendor, stream, row in raw_rows(self.vendor):
             for changed in _strange(row):
-                self._records(stream, changed)
+                self._records(vendor, stream, changed)
 
     def test_missing_is_null(self) -> None:
         """A vendor that leaves a field out says the same as one that sends null."""
-        for stream, row in raw_rows(self.vendor):
+        for vendor, stream, row in raw_rows(self.vendor):
             for name in row:
                 missing = {key: value for key, value in row.items() if key != name}
-                without = self._records(stream, missing)
-                assert self._records(stream, {**row, name: None}) == without, name
+                without = self._records(vendor, stream, missing)
+                assert self._records(vendor, stream, {**row, name: None}) == without, name
 
-    def _records(self, stream: str, row: Any) -> Any:
+    def _records(self, vendor: Vendor, stream: str, row: Any) -> Any:
         """The records without what is only kept, or that it goes to quarantine."""
         try:
-            found = self.vendor.records(stream, row)
+            found = vendor.records(stream, row)
         except errors.RecordError:
             return "quarantined"
         return [{k: v for k, v in record.items() if k != "extra"} for record in found]

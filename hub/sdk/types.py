@@ -45,12 +45,14 @@ class Described:
 
     Attributes:
         mapping: its mapping as YAML; "" when it lies in ``overlays/<connection>``.
+        place: where that mapping was written, for its faults.
         without: verbs of its class that do not work for it.
     """
 
     stream: Stream
     mapping: str = ""
     without: Collection[str] = ()
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,7 +17,7 @@ from pydantic.fields import FieldInfo
 
 from hub.sdk.adapter import Adapter, ConnectionConfig, capabilities
 from hub.sdk.desk import Desk
-from hub.sdk.types import Stream
+from hub.sdk.types import Described, Stream
 from hub.sdk.webhook import WebhookReceiver
 
 _CANARY = "canary-7f3a9d-"
@@ -91,10 +91,19 @@ class Mapper(Protocol):
 
 @dataclass(frozen=True)
 class Vendor:
-    """One adapter with what lies in its folder."""
+    """One adapter with what lies in its folder.
+
+    Attributes:
+        given: of a config whose streams count as well, where configs describe streams.
+    """
 
     manifest: AnyManifest
     mapper: Mapper
+    given: Mapping[str, Any] | None = None
+
+    def configured(self, given: Mapping[str, Any] | None) -> Vendor:
+        """The same with the streams that such a config describes."""
+        return replace(self, given=given or {}) if self.describes else self
 
     @cached_property
     def fixtures(self) -> dict[str, dict[str, Any]]:
@@ -110,14 +119,20 @@ class Vendor:
     def mappings(self) -> dict[str, Any]:
         """The loaded mappings by stream."""
         files = self.manifest.mapping_files().items()
-        texts = {stream: (path.read_text("utf-8"), path) for stream, path in files}
-        return {s: self.mapper.load(text, name=str(path)) for s, (text, path) in texts.items()}
+        texts = {stream: (path.read_text("utf-8"), str(path)) for stream, path in files}
+        texts |= {d.stream.name: (d.mapping, d.place) for d in self._described if d.mapping}
+        return {s: self.mapper.load(text, name=name) for s, (text, name) in texts.items()}
 
     @property
     def streams(self) -> dict[str, Stream]:
         """What can be pulled or written."""
         found = self.manifest.adapter_class().streams if self.manifest.adapter else ()
-        return {stream.name: stream for stream in found}
+        described = (one.stream for one in self._described)
+        return {stream.name: stream for stream in (*found, *described)}
+
+    @cached_property
+    def _described(self) -> Sequence[Described]:
+        return () if self.given is None else self.config(self.given).described()
 
     @property
     def writable(self) -> list[str]:
