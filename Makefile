@@ -6,8 +6,9 @@ READY := $(VENV)/.ready
 # Tests wait more than they compute.
 WORKERS ?= $(shell echo $$((2 * $$(nproc))))
 EXTENSION ?= build/conduit-extension.zip
+ZENDESK_APP ?= build/conduit-zendesk.zip
 .DEFAULT_GOAL := help
-.PHONY: help demo city up test check format systems e2e soak bench bench-peers apis extension lock clean
+.PHONY: help demo city up test check format systems e2e soak bench bench-peers apis extension zendesk-app lock clean
 
 help: ## this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -64,6 +65,9 @@ apis: $(READY) ## get the API descriptions that vendors publish; make test then 
 
 extension: $(READY) ## the browser extension as build/conduit-extension.zip
 	@mkdir -p $(dir $(EXTENSION)) && cd desks/extension && $(abspath $(BIN))/python -m zipfile -c $(abspath $(EXTENSION)) manifest.json *.js *.html *.css _locales icons
+
+zendesk-app: $(READY) ## the app for Zendesk Support as build/conduit-zendesk.zip
+	@mkdir -p $(dir $(ZENDESK_APP)) && cd desks/zendesk && $(abspath $(BIN))/python -m zipfile -c $(abspath $(ZENDESK_APP)) manifest.json assets translations
 
 lock: $(READY) ## write requirements.lock anew
 	@$(BIN)/pip-compile --quiet --extra dev --strip-extras --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-annotate --allow-unsafe --output-file requirements.lock pyproject.toml

@@ -111,4 +111,12 @@ class DingtalkConfig(ConnectionConfig):
         description="Conversations with customers (conversationId): what is said there to the "
         "robot becomes messages",
     )
+    commands: tuple[str, ...] = Field(
+        default=("/customer", "/客户"),
+        description="What a question to the desk begins with; a telephone or mail address alone is "
+        "one, too. None = the bot answers nobody",
+    )
+    askers: tuple[str, ...] = Field(
+        default=(), description="userids of the colleagues who may ask; none = all colleagues"
+    )
     page_size: int = Field(default=100, ge=1, le=100, description="Rows per call")

@@ -82,5 +82,13 @@ class FeishuConfig(ConnectionConfig):
     bot_secret: SecretStr = Field(
         default=NONE, description="Secret of that bot, where it checks signatures"
     )
+    commands: tuple[str, ...] = Field(
+        default=("/customer", "/客户"),
+        description="What a question to the desk begins with; a telephone or mail address alone is "
+        "one, too. None = the bot answers nobody",
+    )
+    askers: tuple[str, ...] = Field(
+        default=(), description="open_ids of the colleagues who may ask; none = all colleagues"
+    )
     page_size: int = Field(default=50, ge=1, le=50, description="Colleagues or approvals per call")
     bitable_page_size: int = Field(default=500, ge=1, le=500, description="Records per call")

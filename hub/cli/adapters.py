@@ -58,7 +58,7 @@ def _row(m: Manifest) -> dict[str, Any]:
         "cursor": m.cursor,
         "deletes": ", ".join(deletes(vendor)),
         "webhook": "yes" if m.webhook else "",
-        "desk": "yes" if m.desk else "",
+        "desk": ", ".join(filter(None, (m.desk and "chat", m.panel and "page"))),
         "level": level_of(vendor),
         "verified": ", ".join(verified(vendor)),
     }

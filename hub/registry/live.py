@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -30,6 +30,7 @@ from hub.sdk import (
     ConnectionConfig,
     Described,
     Desk,
+    Panel,
     Stream,
     WebhookReceiver,
     capabilities,
@@ -62,7 +63,10 @@ class Own(BaseModel):
             how long they are recognised when they come again: longer than its vendor retries.
         listen: events are received over a line of our own, where the vendor cannot reach us.
         frame_origins: web pages of this desk that may frame a card, such as https://desk.example.
-        desk_role: as whom the customers are seen whom somebody asks this chat desk for.
+        desk_role: as whom customers are seen by who asks in this chat desk, or has no account here
+            and opens its page.
+        desk_sign_in: who says who opens the page of this desk: the hub, or the desk itself.
+        desk_people: members of the desk, by their id there, who have an account here.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
@@ -79,6 +83,8 @@ class Own(BaseModel):
     listen: bool = False
     frame_origins: tuple[Origin, ...] = ()
     desk_role: str = Field(default="auditor", pattern=f"^({'|'.join(ROLES)})$")
+    desk_sign_in: Literal["hub", "desk"] = "hub"
+    desk_people: dict[str, str] = Field(default_factory=dict)
 
 
 RESERVED = frozenset({"adapter", *Own.model_fields})
@@ -165,6 +171,13 @@ class Live:
     def desk(self) -> Desk[Any] | None:
         """Who answers people that ask for a customer in its chats."""
         return self.manifest.desk_class()(self.config) if self.manifest.desk else None
+
+    @cached_property
+    def panel(self) -> Panel | None:
+        """The page that shows the card in its desk; None without a desk."""
+        if not self.manifest.panel and not self.own.frame_origins:
+            return None
+        return self.manifest.panel_class()(lambda: self.adapter)
 
     @property
     def parser(self) -> WebhookReceiver[Any] | Adapter[Any]:

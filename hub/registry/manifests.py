@@ -13,7 +13,7 @@ from typing import Any, cast
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hub.errors import ConfigError
-from hub.sdk import Adapter, ConnectionConfig, Desk, WebhookReceiver, config_class
+from hub.sdk import Adapter, ConnectionConfig, Desk, Panel, WebhookReceiver, config_class
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -39,6 +39,7 @@ class Manifest(BaseModel):
     adapter: str | None = None
     webhook: str | None = None
     desk: str | None = None
+    panel: str | None = None
     cursor: str = ""
     sdk: str = ""
     exempt: dict[str, str] = Field(default_factory=dict)
@@ -67,6 +68,10 @@ class Manifest(BaseModel):
             ConfigError: this vendor has none, or it cannot be loaded.
         """
         return cast("type[Desk[Any]]", _load(self, self.desk, "desk"))
+
+    def panel_class(self) -> type[Panel]:
+        """The class behind the page that shows the card in the vendor's desk."""
+        return cast("type[Panel]", _load(self, self.panel, "panel")) if self.panel else Panel
 
     def config_class(self) -> type[ConnectionConfig]:
         """What a connection of this vendor is configured with."""

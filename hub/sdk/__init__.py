@@ -21,12 +21,13 @@ from hub.errors import (
 from hub.instants import as_version, instant, written, zone_of
 from hub.sdk.adapter import Adapter, ConnectionConfig, SitePath, capabilities, config_class
 from hub.sdk.answers import Answers, JsonPath, at
-from hub.sdk.desk import Desk, Query, Shown, View
+from hub.sdk.desk import Desk, Query, Shown, View, as_card, asked_for
 from hub.sdk.egress import connect_address
 from hub.sdk.http import Http, Outgoing
 from hub.sdk.markup import Link, links
 from hub.sdk.names import parted
 from hub.sdk.pace import urgent
+from hub.sdk.panel import Asked, Panel
 from hub.sdk.polling import scan
 from hub.sdk.rows import id_of, parts_of, plain
 from hub.sdk.types import (
@@ -57,6 +58,7 @@ from hub.sdk.webhook import WebhookReceiver
 __all__ = [
     "Adapter",
     "Answers",
+    "Asked",
     "AuthError",
     "Change",
     "ConfigError",
@@ -78,6 +80,7 @@ __all__ = [
     "Outgoing",
     "PacedError",
     "Page",
+    "Panel",
     "Query",
     "Raw",
     "Receipt",
@@ -99,7 +102,9 @@ __all__ = [
     "View",
     "WebhookReceiver",
     "Window",
+    "as_card",
     "as_version",
+    "asked_for",
     "at",
     "capabilities",
     "config_class",

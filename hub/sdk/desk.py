@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import Any, ClassVar, Generic
 
 from hub.sdk.adapter import ConfigT
@@ -74,3 +76,45 @@ class Desk(Generic[ConfigT]):
     def show(self, query: Query, view: View) -> Mapping[str, Any]:
         """The canonical Message that answers it."""
         raise NotImplementedError
+
+
+def asked_for(text: str, commands: Collection[str]) -> str:
+    """What a text that is said to the desk asks for; "" when it is no question.
+
+    Behind one of the commands anything; by itself only a telephone or a mail address. Without
+    commands there is no desk.
+    """
+    words = text.split(maxsplit=1)
+    if words and words[0].casefold() in {command.casefold() for command in commands}:
+        return words[1].strip() if len(words) > 1 else ""
+    return text.strip() if commands and _CONTACT.fullmatch(text.strip()) else ""
+
+
+_CONTACT = re.compile(r"(\+|00)?\(?\d[\d\s().·-]{5,24}|[^\s@]+@[^\s@]+\.[^\s@]+")
+
+
+def as_card(view: View) -> dict[str, Any]:
+    """The answer as a Message for a vendor that makes buttons of the links in ``html``.
+
+    One customer's name is the title and the link one button; of several each has a button.
+    """
+    parts = [*filter(None, [view.note])]
+    title = ""
+    if len(view.customers) == 1:
+        (one,) = view.customers
+        title, parts = one.title, [*parts, *one.lines]
+    else:
+        parts += ["\n".join(filter(None, [one.title, *one.lines])) for one in view.customers]
+    told = {"text": "\n".join(filter(None, parts)), "html": _buttons(view), "automatic": True}
+    return {**({"subject": title} if title else {}), **told}
+
+
+def _buttons(view: View) -> str:
+    """The links, told apart by names, or by numbers where no names are told."""
+    several = len(view.customers) > 1
+    labels = [
+        (one.title or f"{one.link_text} ({number})") if several else one.link_text
+        for number, one in enumerate(view.customers, 1)
+    ]
+    links = zip(labels, view.customers, strict=True)
+    return "".join(f'<a href="{escape(one.link)}">{escape(label)}</a>' for label, one in links)

@@ -19,6 +19,7 @@ from hub.web import (
     auth,
     card,
     changes_api,
+    desk_pages,
     desks,
     endpoints,
     files,
@@ -45,7 +46,7 @@ BODY_LIMIT_BYTES = 64 * 1024
 POOL_SIZE = 16  # as many as a process has threads
 
 POLICY = (
-    "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; "
+    "default-src 'self'; {scripts}object-src 'none'; base-uri 'none'; form-action 'self'; "
     "frame-ancestors {ancestors}"
 )
 
@@ -70,7 +71,19 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     formats.install(app)
     words.install(app)
     assets.install(app)
-    parts = (problems, endpoints, auth, health, pages, inbox_pages, card, files, watch, oauth)
+    parts = (
+        problems,
+        endpoints,
+        auth,
+        health,
+        pages,
+        inbox_pages,
+        card,
+        files,
+        watch,
+        oauth,
+        desk_pages,
+    )
     programs = (api, identity_api, acts, desks, lookup_api, pins_api, changes_api)
     for part in (*parts, *programs, inbox_api, subscriptions_api, openapi):
         part.install(app)
@@ -99,7 +112,10 @@ def _configure(app: Flask, surroundings: Hub) -> None:
 def _protect(answer: Response) -> Response:
     """Headers of every answer: who may frame it, what it may load, who may keep it."""
     ancestors = g.get("frame_ancestors") or "'self'"
-    answer.headers.setdefault("Content-Security-Policy", POLICY.format(ancestors=ancestors))
+    foreign = g.get("script_sources")  # a desk's own, on its page
+    scripts = f"script-src 'self' {foreign}; " if foreign else ""
+    policy = POLICY.format(ancestors=ancestors, scripts=scripts)
+    answer.headers.setdefault("Content-Security-Policy", policy)
     answer.headers["X-Content-Type-Options"] = "nosniff"
     # Not "no-referrer": with it browsers send "Origin: null" with our own forms.
     answer.headers["Referrer-Policy"] = "same-origin"

@@ -18,9 +18,11 @@ from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import TooManyRequests, Unauthorized
 from werkzeug.wrappers import Response
 
+from hub.errors import ConfigError
 from hub.store import accounts, card_tokens
 from hub.store.card_tokens import CardToken
-from hub.web.context import Hub, hub
+from hub.web import desk_sessions
+from hub.web.context import Hub, hub, registry
 from hub.web.limits import RateLimit
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -42,6 +44,9 @@ PUBLIC = frozenset(
         "pages.sign_in",
         "pages.sign_in_form",
         "pages.sign_out",
+        "desk_pages.page",  # it says nothing; a session asks for the rest
+        "desk_pages.script",
+        "desk_pages.member",  # only with the state of a sign-in that was begun in this browser
     }
 )
 """Endpoints anybody may ask; every other view must carry ``requires``."""
@@ -88,18 +93,24 @@ class Caller:
         return self.role in OPERATORS
 
 
-def requires(*roles: str, card_token: bool = False) -> Callable[[View], View]:
+def requires(*roles: str, card_token: bool = False, desk: bool = False) -> Callable[[View], View]:
     """Let only these roles in.
 
     Args:
         card_token: whether a signed card token in the address opens the view as well; the view
             must then keep to ``Caller.only``.
+        desk: only the session of a page of the desk that the address names opens the view.
     """
 
     def guard(view: View) -> View:
         @wraps(view)
         def guarded(*args: Any, **kwargs: Any) -> Any:
-            asking = _card_caller() if card_token and "t" in request.args else _known_caller()
+            if desk:
+                asking = _desk_caller(kwargs["connection"])
+            elif card_token and "t" in request.args:
+                asking = _card_caller()
+            else:
+                asking = _known_caller()
             if asking is None:
                 return _who_are_you(by_link=card_token and "t" in request.args)
             _refuse_floods(asking)
@@ -186,16 +197,23 @@ def _known_caller() -> Caller | None:
     return _session_caller()
 
 
-def _bearer_caller() -> Caller | None:
+def _bearer() -> str:
+    """The bearer token that came along, "" without one."""
     scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not secret:
+    return secret.strip() if scheme.lower() == "bearer" else ""
+
+
+def _bearer_caller() -> Caller | None:
+    secret = _bearer()
+    if not secret:
         return None
     with hub().database.glance() as conn:
-        found = accounts.token_of(conn, secret.strip())
+        found = accounts.token_of(conn, secret)
     return Caller(found.name, found.role, masked=found.masked) if found else None
 
 
-def _session_caller() -> Caller | None:
+def account() -> accounts.Account | None:
+    """Whose session this browser holds."""
     name = session.get("name")
     if not name:
         return None
@@ -203,7 +221,30 @@ def _session_caller() -> Caller | None:
         found = accounts.get(conn, name)
     if found is None or not found.active or found.stamp != session.get("stamp"):
         return None
+    return found
+
+
+def _session_caller() -> Caller | None:
+    found = account()
+    if found is None:
+        return None
     g.account_language = found.language
+    return Caller(found.name, found.role, masked=found.masked)
+
+
+def _desk_caller(connection: str) -> Caller | None:
+    held = desk_sessions.genuine(hub().keys, _bearer(), connection)
+    if held is None:
+        return None
+    try:
+        live = registry().get(connection)
+    except ConfigError:
+        return None
+    with hub().database.glance() as conn:
+        found = desk_sessions.onlooker(conn, live, held)
+    if found is None:
+        return None
+    g.onlooker = found
     return Caller(found.name, found.role, masked=found.masked)
 
 

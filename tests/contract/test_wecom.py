@@ -15,6 +15,7 @@ from wechatpy.enterprise import WeChatClient as WecomPeer
 from adapters.wechat_oa.adapter import WechatAccountConfig, WechatAdapter
 from adapters.wecom.adapter import WecomAdapter
 from adapters.wecom.config import WecomAppConfig
+from adapters.wecom.panel import WecomPanel
 from adapters.wecom.signing import jsapi_signature
 from hub.errors import (
     AuthError,
@@ -23,7 +24,7 @@ from hub.errors import (
     RetryableError,
     UnknownOutcomeError,
 )
-from hub.sdk import Change
+from hub.sdk import Asked, Change
 from hub.sdk.auth import MemoryTokens, Tokens
 
 WECOM, WECHAT = "https://qyapi.weixin.qq.com/cgi-bin", "https://api.weixin.qq.com/cgi-bin"
@@ -200,6 +201,44 @@ def test_a_page_is_signed_as_wechatpy_signs_it() -> None:
     assert ours == peer.jsapi.get_jsapi_signature(
         "nonce", "ticket", "1700000000", url.split("#")[0]
     )
+
+
+def test_the_sidebar_is_told_both_signatures_of_its_own_address(
+    net: responses.RequestsMock, wecom: WecomAdapter
+) -> None:
+    net.get(f"{WECOM}/get_jsapi_ticket", json={**OK, "ticket": "corp", "expires_in": 7200})
+    net.get(f"{WECOM}/ticket/get", json={**OK, "ticket": "app", "expires_in": 7200})
+    panel, url = WecomPanel(lambda: wecom), "https://hub.example.com/desks/wecom?lang=en"
+    first, told = panel.told(url), panel.told(url)
+    assert len(net.calls) == 2  # the tickets are kept
+    assert first["nonce"] != told["nonce"]
+    assert (told["corp"], told["agent"]) == (CORP, 1000002)
+    for kind, ticket in (("config", "corp"), ("agent_config", "app")):
+        signed = jsapi_signature(ticket, told["nonce"], str(told["timestamp"]), url)
+        assert told[kind] == signed
+
+
+def test_wecom_is_asked_who_looks_and_a_member_sees_whom_they_know(wecom: WecomAdapter) -> None:
+    panel = WecomPanel(lambda: wecom)
+    url = urlsplit(panel.sign_in_url("https://hub.example.com/desks/wecom/member", "s"))
+    assert url.hostname == "open.weixin.qq.com"
+    assert url.fragment == "wechat_redirect"
+    assert parse_qs(url.query) == {
+        "appid": [CORP],
+        "redirect_uri": ["https://hub.example.com/desks/wecom/member"],
+        "response_type": ["code"],
+        "scope": ["snsapi_base"],
+        "state": ["s"],
+        "agentid": ["1000002"],
+    }
+    mine = panel.narrowed(Asked(identifier=f"external_userid:{CUSTOMER}", phone="1"), "zhangsan")
+    assert mine == Asked(record=f"contacts/zhangsan/{CUSTOMER}")
+    for other in ("", "phone:139", "external_userid:", f"external_userid:b/{CUSTOMER}"):
+        narrowed = panel.narrowed(Asked(identifier=other, record=f"contacts/b/{CUSTOMER}"), "a")
+        assert narrowed == Asked()
+    nobody = wecom.config.model_copy(update={"agent_id": None})
+    with pytest.raises(ConfigError):
+        WecomPanel(lambda: WecomAdapter(nobody)).sign_in_url("https://hub.example.com", "s")
 
 
 def test_wecom_is_asked_as_wechatpy_asks(net: responses.RequestsMock, wecom: WecomAdapter) -> None:

@@ -11,13 +11,14 @@
   const LETTERS = { n: "request", r: "reply", m: "note" };
   const part = (root, name) => root.querySelector(`main ${name}`);
 
-  // What the server said, without what differs every time: ages, and the name of the next attempt.
+  // What the server said, without what differs every time: ages, the name of the next attempt, and
+  // the token of this link.
   function told(element) {
     if (!element) return "";
     const copy = element.cloneNode(true);
     for (const time of copy.querySelectorAll("time")) time.textContent = "";
     for (const key of copy.querySelectorAll("[name=key]")) key.remove();
-    return copy.innerHTML.replace(/\s+/g, " ");
+    return copy.innerHTML.replace(/\bt=[\w.-]+/g, "t=").replace(/\s+/g, " ");
   }
 
   const shown = new Map(PARTS.map((name) => [name, told(part(document, name))]));
@@ -117,6 +118,10 @@
     lamp(Boolean(card));
     if (main.dataset.customer !== was) listen();
   }
+
+  document.addEventListener("renewed", () => {
+    if (!document.hidden) listen();
+  });
 
   // A hidden page needs nothing, and browsers open few connections to one site.
   document.addEventListener("visibilitychange", () => (document.hidden ? stop() : listen()));

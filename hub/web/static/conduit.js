@@ -39,6 +39,31 @@
     if (button) copy(button);
   });
 
+  // The page of a desk around a card hands it a token before its own is over: whatever leads on
+  // from here leads on with that.
+  window.addEventListener("message", (event) => {
+    if (window.parent === window || event.source !== window.parent) return;
+    if (event.origin !== location.origin || typeof event.data?.card !== "string") return;
+    const token = new URL(event.data.card, location.href).searchParams.get("t");
+    if (token) renew(token);
+  });
+
+  function renew(token) {
+    const fresh = (address) => {
+      const url = new URL(address, location.href);
+      if (address.startsWith("#") || url.origin !== location.origin || !url.searchParams.has("t")) return address;
+      url.searchParams.set("t", token);
+      return url.pathname + url.search + url.hash;
+    };
+    for (const name of ["href", "action", "data-here", "data-events"]) {
+      for (const element of document.querySelectorAll(`[${name}]`)) {
+        element.setAttribute(name, fresh(element.getAttribute(name)));
+      }
+    }
+    history.replaceState(history.state, "", fresh(location.href));
+    document.dispatchEvent(new Event("renewed"));
+  }
+
   document.addEventListener("keydown", (event) => {
     const typing = event.target.closest("input, textarea, select, [contenteditable]");
     if (event.key !== "/" || typing || event.ctrlKey || event.metaKey || event.altKey) return;

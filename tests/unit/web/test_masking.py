@@ -36,6 +36,7 @@ CASES = {
     "verb": "replay",
     "filename": "app.css",
     "number": "0",
+    "connection": "desk",
 }
 QUERIES: dict[str, list[dict[str, str]]] = {
     "/": [{}, {"q": "赵六"}],
@@ -51,6 +52,7 @@ QUERIES: dict[str, list[dict[str, str]]] = {
     ],
 }
 BODIES: dict[str, Any] = {
+    "/desks/desk/card": {"phone": PHONE},
     "/api/v1/customers/lookup": {
         "items": [{"phone": PHONE}, {"email": MAIL}, {"id": ZHAO}],
         "profiles": True,
@@ -104,7 +106,10 @@ def _operations(conn: Any, world: World) -> None:
     conn.execute(insert(schema.inbox).values({**row, "id": 5, **more, **told}))
     save_faults(conn, [Fault("erp", "orders", body, f"$.{PHONE}", SPELLED, inbox_id=5)])
     alerts.open_(conn, "loop", "erp", PARTY, SPELLED, SPELLED)
+    framed = orjson.dumps({"frame_origins": ["https://desk.example"]}).decode()
+    is_desk = schema.connection.c.name == "desk"
     conn.execute(update(schema.connection).values(reason=SPELLED))
+    conn.execute(update(schema.connection).where(is_desk).values(config=framed))
     conn.execute(update(schema.checkpoint).values(error=SPELLED, failures=1))
     refused = {"path": f"/hooks/{PHONE}", "body_start": SPELLED, "reason": SPELLED}
     conn.execute(update(schema.refusal).values({**refused, "hint": SPELLED}))
@@ -218,6 +223,24 @@ def test_a_person_is_masked_from_the_next_request_on(database: Database) -> None
     with database.write() as conn:
         accounts.set_masked(conn, "mei", masked=True)
     assert "li.na@" not in mei.get("/api/v1/customers?q=lina").text
+
+
+@pytest.mark.parametrize("flag", [False, True])
+def test_the_page_of_a_desk_shows_no_more_than_who_signed_in_may_see(
+    planted: Database, flag: bool
+) -> None:
+    with planted.write() as conn:
+        accounts.create(conn, "mei", PASSWORD, "agent", masked=flag)
+    mei = app_on(planted).test_client()
+    mei.post("/sign-in", data={"name": "mei", "password": PASSWORD}, headers=HERE)
+    window = mei.get("/desks/desk/sign-in").text
+    session = window.partition('data-session="')[2].partition('"')[0]
+    headers = {"Authorization": f"Bearer {session}"}
+    told = mei.post("/desks/desk/card", json={"phone": PHONE}, headers=headers)
+    page = app_on(planted).test_client().get(told.get_json()["card"])
+    assert "赵六" in page.text
+    assert (shown(page.text) == []) is flag
+    assert shown(told.text) == []
 
 
 def test_each_sight_of_a_profile_has_its_own_tag(planted: Database) -> None:
