@@ -19,6 +19,7 @@ from adapters.wecom.panel import WecomPanel
 from adapters.wecom.signing import jsapi_signature
 from hub.errors import (
     AuthError,
+    ConfigError,
     CursorExpiredError,
     RejectedError,
     RetryableError,
