@@ -8,7 +8,7 @@ WORKERS ?= $(shell echo $$((2 * $$(nproc))))
 EXTENSION ?= build/conduit-extension.zip
 ZENDESK_APP ?= build/conduit-zendesk.zip
 .DEFAULT_GOAL := help
-.PHONY: help demo city up test check format systems e2e soak bench bench-peers extension zendesk-app lock clean
+.PHONY: help demo city up test check format systems e2e soak bench bench-peers apis extension zendesk-app lock clean
 
 help: ## this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -59,6 +59,9 @@ bench: $(READY) ## benchmarks against peers and limits
 
 bench-peers: $(READY) ## install what make bench compares with: from PyPI and npm, over 3 GB in bench/out
 	@$(BIN)/python -m bench.peers
+
+apis: $(READY) ## get the API descriptions that vendors publish; make test then holds our requests against them
+	@$(BIN)/python -m tests.contract.apis $(if $(FROM),--from $(FROM))
 
 extension: $(READY) ## the browser extension as build/conduit-extension.zip
 	@mkdir -p $(dir $(EXTENSION)) && cd desks/extension && $(abspath $(BIN))/python -m zipfile -c $(abspath $(EXTENSION)) manifest.json *.js *.html *.css _locales icons

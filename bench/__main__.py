@@ -7,10 +7,11 @@ from typing import Any
 
 import click
 
-from bench import figures, identity, latency, profile, pull, rig, webhooks
+from bench import figures, identity, latency, profile, pull, rig, startup, webhooks
 
 SIZES = "10000,100000"
-NAMES = ("webhooks", "latency", "pull", "profile", "identity")
+NAMES = ("webhooks", "latency", "pull", "profile", "identity", "startup")
+WITHOUT_DATABASE = ("identity", "startup")
 
 
 def _numbers(_context: object, _parameter: object, value: str) -> list[int]:
@@ -49,8 +50,8 @@ def main(
         figures.out.print("PostgreSQL does not answer (HUB_BENCH_POSTGRESQL): left out\n")
         chosen = ("sqlite",) if "sqlite" in chosen else ()
     for name in names or NAMES:
-        needs_none = name == "identity"
-        rows = _run(name, chosen, sizes, seconds, rounds) if chosen or needs_none else []
+        possible = chosen or name in WITHOUT_DATABASE
+        rows = _run(name, chosen, sizes, seconds, rounds) if possible else []
         if rows:
             figures.out.print(f"written to {figures.write(name, rows, path)}\n", style="dim")
 
@@ -70,6 +71,9 @@ def _run(
     elif name == "identity":
         rows = identity.run(sizes)
         identity.show(rows)
+    elif name == "startup":
+        rows = startup.run(rounds)
+        startup.show(rows)
     else:
         rows = profile.run(databases, sizes, seconds=seconds, rounds=rounds)
         profile.show(rows)

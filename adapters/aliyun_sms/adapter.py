@@ -17,7 +17,7 @@ from typing import Any
 
 from pydantic import Field, SecretStr
 
-from adapters.aliyun_sms.messages import ANSWERS, SENT_ALREADY, filled, message_of, row_of
+from adapters.aliyun_sms.messages import ANSWERS, SENT_ALREADY, UNSURE, filled, message_of, row_of
 from adapters.aliyun_sms.webhook import AliyunSmsHookConfig
 from hub.sdk import (
     Adapter,
@@ -28,7 +28,9 @@ from hub.sdk import (
     Receipt,
     RejectedError,
     RemoteError,
+    RetryableError,
     Stream,
+    UnknownOutcomeError,
     at,
     written,
     zone_of,
@@ -99,7 +101,12 @@ class AliyunSmsAdapter(Adapter[AliyunSmsConfig]):
         if change.id or self._was_sent(told["PhoneNumbers"], told["OutId"]):
             return Receipt(told["OutId"])
         text = self._text(told["TemplateCode"], params)
-        answer = self._call("SendSms", told)
+        try:
+            answer = self._call("SendSms", told)
+        except RetryableError as exc:
+            if exc.code not in UNSURE:
+                raise
+            raise UnknownOutcomeError(str(exc), hint=exc.hint) from exc
         sent_at = written(self.http.now(), "local", CHINA)
         return Receipt(told["OutId"], row_of(told, text, answer.get("BizId"), sent_at))
 

@@ -57,6 +57,9 @@ ANSWERS = Answers(
 )
 
 
+UNSURE = ("isp.SYSTEM_ERROR", "isp.GATEWAY_ERROR", "InternalError")
+"""Of the busy answers, those after which nobody knows whether a message was sent."""
+
 SENT_ALREADY = 'A second message about a record wants a subject of its own: subject = "{ref}#2".'
 
 

@@ -82,6 +82,9 @@ class DingtalkAdapter(Adapter[DingtalkConfig]):
         else:  # it listens, if anything
             line.register(self.gateway, self.config)
 
+    def reads(self, stream: Stream) -> bool:
+        return stream.name in self._readers
+
     def pull(self, stream: Stream, cursor: str | None) -> Iterator[Page]:
         if read := self._readers.get(stream.name):
             yield from scan(read, cursor, now=self.http.now, overlap_s=stream.overlap_s)

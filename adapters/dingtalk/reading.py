@@ -13,7 +13,7 @@ from typing import Any
 
 from adapters.dingtalk.account import Account, is_gone
 from adapters.dingtalk.config import DingtalkConfig
-from hub.sdk import Raw, RejectedError, Sighting, Survey, written
+from hub.sdk import CursorExpiredError, Raw, RejectedError, Sighting, Survey, written
 
 ROOT = 1
 """The department above all others."""
@@ -43,7 +43,22 @@ def readers(
         )
     if config.todo_owners:
         found["todos"] = lambda _, position: todos(account, position or _lists(config.todo_owners))
-    return found
+    return {name: _expiring(read) for name, read in found.items()}
+
+
+def _expiring(read: Reader) -> Reader:
+    """A department that was dissolved, or a token of last week, must not stop a stream for good."""
+
+    def reading(since: datetime | None, position: str) -> Found:
+        try:
+            return read(since, position)
+        except RejectedError as exc:
+            if not position:
+                raise
+            said = "钉钉 does not know our place any more"
+            raise CursorExpiredError(said, hint=exc.hint) from exc
+
+    return reading
 
 
 def users(account: Account, position: str) -> Found:

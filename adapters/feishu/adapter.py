@@ -67,6 +67,9 @@ class FeishuAdapter(Adapter[FeishuConfig]):
             read(None, "")
         self.http.get("/contact/v3/scopes", params={"page_size": 1})
 
+    def reads(self, stream: Stream) -> bool:
+        return stream.name in self._readers
+
     def pull(self, stream: Stream, cursor: str | None) -> Iterator[Page]:
         if read := self._readers.get(stream.name):
             yield from scan(read, cursor, now=self.http.now, overlap_s=stream.overlap_s)

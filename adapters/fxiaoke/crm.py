@@ -54,6 +54,8 @@ TOKENS: Mapping[str, tuple[str, Mapping[str, str], str]] = {
 """By style: where a token is had, with what, and what it is called."""
 
 TRACE, VERSION = "thirdTraceId", "last_modified_time"
+NEEDED = ("_id", VERSION, "life_status", "is_deleted")
+"""Fields that are read whatever else is: what a record is, how new, and whether it is there."""
 GONE = "invalid"
 """``life_status`` of a record that was voided."""
 
@@ -108,11 +110,7 @@ class Crm:
             "offset": 0,
             "filters": tests,
             "orders": [{"fieldName": "_id", "isAsc": True}],
-            **(
-                {"fieldProjection": list(dict.fromkeys(["_id", VERSION, *wanted]))}
-                if wanted
-                else {}
-            ),
+            **({"fieldProjection": list(dict.fromkeys([*NEEDED, *wanted]))} if wanted else {}),
         }
         asked = {
             "dataObjectApiName": self.object_of(stream),

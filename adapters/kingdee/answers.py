@@ -51,8 +51,12 @@ def raise_for_body(body: Any) -> None:
 
 
 def raise_for_gateway(_: int, body: Any) -> None:
-    """Kingdee's public cloud stands behind a gateway, which answers 519 and a code."""
-    _GATEWAY(body)
+    """Kingdee's public cloud stands behind a gateway, which answers 519 and a code.
+
+    With other codes it did not reach the server, or lost its answer: the status tells as much.
+    """
+    if str(at("errcode", body)) in _GATEWAY.auth:
+        _GATEWAY(body)
 
 
 def _inner(body: Any) -> Any:

@@ -36,20 +36,21 @@ class Cloud:
         if form.line and rows:
             by_id = {str(row[form.id]): row for row in rows}
             for line in self._lines(form, [*by_id]):
-                by_id[str(line[form.id])]["lines"].append(line)
+                if line[form.line]:  # a head without lines comes with an empty one
+                    by_id[str(line[form.id])]["lines"].append(line)
         return rows
 
     def versions(self, stream: str, where: str, *, size: int) -> list[Raw]:
         """Ids and when they were changed, by id."""
         form = FORMS[stream]
-        found = self.query(form, (form.id, "FCreateDate", "FModifyDate"), where, limit=size)
+        found = self.query(form, (form.id, *form.dates), where, limit=size)
         return [completed(form, row, self._zone, {}) for row in found]
 
     def after(self, stream: str, since: datetime | None, last: str) -> str:
         """The filter for what comes behind this id and was changed since."""
         return all_of(
             f"{FORMS[stream].id} > {int(last or 0)}",
-            changed(since, self._zone) if since else "",
+            changed(FORMS[stream], since, self._zone) if since else "",
             self._own(stream),
         )
 
@@ -65,7 +66,8 @@ class Cloud:
     def columns(self, stream: str) -> tuple[str, ...]:
         """The columns of a head."""
         form = FORMS[stream]
-        return (form.id, form.number, *form.columns, *self._config.more_columns.get(stream, ()))
+        named = (form.id, form.number, *form.columns, *form.dates)
+        return (*named, *self._config.more_columns.get(stream, ()))
 
     def query(
         self, form: Form, columns: Sequence[str], where: str, *, limit: int, start: int = 0

@@ -22,6 +22,7 @@ class Form:
 
     Attributes:
         id, number: the columns of its internal id and of the number people know.
+        stamps: when it was changed in ways that leave FModifyDate alone: approved, closed …
         columns: of its head; a column of its lines would give the head once for each line.
         line: the column of a line's own id; empty = it has none, or none that matter.
         lines: the other columns of its lines.
@@ -32,31 +33,38 @@ class Form:
     name: str
     id: str
     number: str
+    stamps: tuple[str, ...]
     columns: tuple[str, ...]
     line: str = ""
     lines: tuple[str, ...] = ()
     entry: str = ""
     refs: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def dates(self) -> tuple[str, ...]:
+        """The columns that tell when it was made and changed."""
+        return (*_OF_ALL, *self.stamps)
 
-_DATES = ("FDocumentStatus", "FCreateDate", "FModifyDate")
+
+_OF_ALL = ("FCreateDate", "FModifyDate")
+_BASE_DATA, _BILL = ("FApproveDate", "FForbidDate"), ("FApproveDate",)
 
 FORMS = {
     "customers": Form(
-        "BD_Customer", "FCUSTID", "FNumber",
+        "BD_Customer", "FCUSTID", "FNumber", _BASE_DATA,
         ("FName", "FShortName", "FTEL", "FADDRESS", "FTAXREGISTERCODE", "FINVOICETITLE",
-         "FSELLER.FName", "FUseOrgId.FNumber", "FForbidStatus", *_DATES),
+         "FSELLER.FName", "FUseOrgId.FNumber", "FForbidStatus", "FDocumentStatus"),
     ),
     "materials": Form(
-        "BD_MATERIAL", "FMATERIALID", "FNumber",
+        "BD_MATERIAL", "FMATERIALID", "FNumber", _BASE_DATA,
         ("FName", "FSpecification", "FMaterialGroup.FName", "FBaseUnitId.FName",
-         "FUseOrgId.FNumber", "FForbidStatus", *_DATES),
+         "FUseOrgId.FNumber", "FForbidStatus", "FDocumentStatus"),
     ),
     "sales_orders": Form(
-        "SAL_SaleOrder", "FID", "FBillNo",
+        "SAL_SaleOrder", "FID", "FBillNo", (*_BILL, "FCloseDate", "FCancelDate"),
         ("FDate", "FCustId", "FCustId.FNumber", "FCustId.FName", "FSaleOrgId.FNumber",
          "FSalerId.FName", "FSettleCurrId.FNumber", "FBillAllAmount", "FCloseStatus",
-         "FCancelStatus", "FNote", *_DATES),
+         "FCancelStatus", "FNote", "FDocumentStatus"),
         "FSaleOrderEntry_FEntryID",
         ("FMaterialId", "FMaterialId.FNumber", "FMaterialId.FName", "FUnitID.FName", "FQty",
          "FTaxPrice", "FAllAmount", "FDeliveryDate"),
@@ -64,9 +72,9 @@ FORMS = {
         {"FCustId": "customers", "FMaterialId": "materials"},
     ),
     "receivables": Form(
-        "AR_receivable", "FID", "FBillNo",
+        "AR_receivable", "FID", "FBillNo", _BILL,
         ("FDATE", "FENDDATE_H", "FCUSTOMERID", "FCUSTOMERID.FNumber", "FCUSTOMERID.FName",
-         "FCURRENCYID.FNumber", "FALLAMOUNTFOR", "FCancelStatus", *_DATES),
+         "FCURRENCYID.FNumber", "FALLAMOUNTFOR", "FCancelStatus", "FDocumentStatus"),
         "FEntityDetail_FEntryID",
         ("FMATERIALID", "FMATERIALID.FNumber", "FMATERIALID.FName", "FPriceQty", "FTaxPrice",
          "FALLAMOUNTFOR_D", "FNORECEIVEAMOUNT"),
@@ -91,9 +99,11 @@ def named(columns: Sequence[str], body: Any) -> list[Raw]:
     """The rows of an answer with names; BillQuery gives them names itself.
 
     Raises:
-        RemoteError: they have other columns than were asked for.
+        RemoteError: there are none, or they have other columns than were asked for.
     """
-    rows = [[row.get(c) for c in columns] if isinstance(row, dict) else row for row in body or ()]
+    if not isinstance(body, list):  # nothing is not the same as no rows
+        raise RemoteError("Kingdee answered a query with something that is no list of rows")
+    rows = [[row.get(c) for c in columns] if isinstance(row, dict) else row for row in body]
     if any(not isinstance(row, list) or len(row) != len(columns) for row in rows):
         raise RemoteError("Kingdee answered with other columns than it was asked for")
     names = [column.replace(".", "_") for column in columns]
@@ -104,7 +114,7 @@ def completed(form: Form, row: Raw, zone: tzinfo, currencies: Mapping[str, str])
     """The row with what its words mean: instants in UTC, and the code of its currency."""
     told = {
         "created_at": as_version(row["FCreateDate"], zone),
-        "modified_at": as_version(row["FModifyDate"] or row["FCreateDate"], zone),
+        "modified_at": max(as_version(row[name], zone) for name in form.dates),
     }
     number = next((row[name] for name in _CURRENCY if row.get(name)), None)
     if number:
@@ -117,10 +127,10 @@ def quoted(value: object) -> str:
     return "'" + str(value).replace("'", "''") + "'"
 
 
-def changed(since: datetime, zone: tzinfo) -> str:
+def changed(form: Form, since: datetime, zone: tzinfo) -> str:
     """The filter for what was changed since; imported rows may have no time of a change."""
     at = quoted(written(since, "local", zone))
-    return f"(FModifyDate >= {at} or (FModifyDate is null and FCreateDate >= {at}))"
+    return f"({' or '.join(f'{name} >= {at}' for name in form.dates)})"
 
 
 def all_of(*conditions: str) -> str:

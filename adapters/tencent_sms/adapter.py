@@ -16,7 +16,15 @@ from typing import Any
 
 from pydantic import Field, SecretStr
 
-from adapters.tencent_sms.messages import ANSWERS, SENT, SENT_ALREADY, filled, message_of, row_of
+from adapters.tencent_sms.messages import (
+    ANSWERS,
+    SENT,
+    SENT_ALREADY,
+    UNSURE,
+    filled,
+    message_of,
+    row_of,
+)
 from adapters.tencent_sms.webhook import TencentSmsHookConfig
 from hub.sdk import (
     Adapter,
@@ -26,7 +34,9 @@ from hub.sdk import (
     Receipt,
     RejectedError,
     RemoteError,
+    RetryableError,
     Stream,
+    UnknownOutcomeError,
     at,
     written,
 )
@@ -99,8 +109,13 @@ class TencentSmsAdapter(Adapter[TencentSmsConfig]):
         if self.config.statuses and (sid := self._sent(told)):
             return Receipt(sid)
         text = self._text(told["TemplateId"], told["TemplateParamSet"])
-        answer = self._call("SendSms", told)
-        SENT(answer)
+        try:
+            answer = self._call("SendSms", told)
+            SENT(answer)
+        except RetryableError as exc:
+            if exc.code not in UNSURE:
+                raise
+            raise UnknownOutcomeError(str(exc), hint=exc.hint) from exc
         sent_at = written(self.http.now())
         done = answer["Response"]["SendStatusSet"][0]
         return Receipt(done["SerialNo"], row_of(told, text, done, sent_at))

@@ -37,6 +37,14 @@ _BUSY = (
     "InternalError.Timeout",
     "InternalError.UnknownError",
 )
+UNSURE = (
+    "InternalError",
+    "InternalError.OtherError",
+    "InternalError.SendAndRecvFail",
+    "InternalError.Timeout",
+    "InternalError.UnknownError",
+)
+"""Of these, the ones after which nobody knows whether a message was sent."""
 _HINTS = {
     "LimitExceeded.PhoneNumberDailyLimit": "This number got as many messages as the application "
     "allows; it is tried again later.",

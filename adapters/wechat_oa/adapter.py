@@ -78,6 +78,9 @@ class WechatAdapter(Adapter[WechatAccountConfig]):
         if self.config.may_ask:  # who takes callbacks only has nothing to try
             self._listed("")
 
+    def reads(self, stream: Stream) -> bool:
+        return stream.name == "users" and self.config.may_ask
+
     def pull(self, stream: Stream, cursor: str | None) -> Iterator[Page]:
         if stream.name != "users" or not self.config.may_ask:
             return

@@ -42,7 +42,7 @@ class WecomAdapter(Adapter[WecomAppConfig]):
     streams = (
         Stream("contacts", writable=True, every_s=6 * 3600.0),
         Stream("agents", every_s=3600.0),
-        Stream("messages", writable=True, every_s=600.0, whole=False),
+        Stream("messages", writable=True, every_s=600.0, whole=False, looks_up=False),
         Stream("app_messages", writable=True, every_s=86400.0, whole=False),
         Stream("card_clicks", every_s=86400.0, whole=False),
     )
@@ -89,6 +89,9 @@ class WecomAdapter(Adapter[WecomAppConfig]):
                 raise AuthError(f"the app may not read {part}: {exc}", hint=exc.hint) from exc
         if not self.config.reads:
             self.tickets.get("config")
+
+    def reads(self, stream: Stream) -> bool:
+        return self._is_read(stream.name)
 
     def pull(self, stream: Stream, cursor: str | None) -> Iterator[Page]:
         if not self._is_read(stream.name):

@@ -48,17 +48,26 @@ def contact_ids(corp: Corp, cursor: str | None) -> Iterator[Survey]:
 
 def messages(corp: Corp, accounts: Iterable[str], cursor: str | None, word: str) -> Iterator[Page]:
     """What was said to each account of 微信客服 behind the cursor; the vendor keeps three days."""
-    place = _place(cursor)
+    place, failed = _place(cursor), list[RejectedError]()
     for account in accounts:
         more = True
         while more:
             before = place.get(account, "")
-            told = corp.kf_page(account, before, word)
+            try:
+                told = corp.kf_page(account, before, word)
+            except RejectedError as exc:
+                if before:
+                    said = "WeCom does not know our place any more"
+                    raise CursorExpiredError(said, hint=exc.hint) from exc
+                failed.append(exc)  # the other accounts go on: their messages are kept three days
+                break
             rows, gone = _said(told)
             place = {**place, account: told.get("next_cursor") or before}
             if rows or gone or place[account] != before:
                 yield Page(corp.with_customers(rows), json.dumps(place), gone)
             more = bool(told.get("has_more"))
+    if failed:
+        raise failed[0]
 
 
 def _place(cursor: str | None) -> Raw:
@@ -80,7 +89,8 @@ def _relations(told: Raw, tags: Tags) -> Iterator[Raw]:
 
 def _said(told: Raw) -> tuple[list[Raw], list[str]]:
     """Messages, and the ids of those that were taken back; other events are no words."""
-    items: list[Raw] = told["msg_list"]
+    items: list[Raw] = told.get("msg_list") or []
     events = [item.get("event") or {} for item in items if item.get("msgtype") == "event"]
-    gone = [e["recall_msgid"] for e in events if e.get("event_type") in RECALLED]
+    recalled = [e.get("recall_msgid") for e in events if e.get("event_type") in RECALLED]
+    gone = [str(id_) for id_ in recalled if id_]
     return [item for item in items if item.get("msgtype") != "event"], gone

@@ -56,9 +56,19 @@ def answer(corp: Corp, change: Change, account: str) -> Receipt:
             "in open_kfids of the connection.",
         )
     said = {"open_kfid": account, "msgid": _short(change.key), "msgtype": "text", **values}
+    known = _known(corp, customer)  # before it is sent, for this may fail
     told = corp.once("kf_send", {"touser": customer, **said})
-    said |= {"msgid": told.get("msgid") or said["msgid"], "origin": 5, "external_userid": customer}
+    said |= {"msgid": told.get("msgid") or said["msgid"], "origin": 5, **known}
     return Receipt(said["msgid"], {**said, "send_time": _now(corp)})
+
+
+def _known(corp: Corp, customer: str) -> Raw:
+    """What a row says of its customer, so that ours tells no less of them than theirs."""
+    try:
+        (found,) = corp.with_customers([{"external_userid": customer}])
+    except RejectedError:  # the message is worth more
+        return {"external_userid": customer}
+    return found
 
 
 def tell(corp: Corp, change: Change, agent_id: int, repeat_s: int) -> Receipt:
@@ -113,12 +123,14 @@ def _marks(follow: Raw, wanted: Iterable[str], tags: Tags) -> Raw:
     Raises:
         RejectedError: the corp has no tag of that name.
     """
+    now = {*follow["tag_id"]}
     ids = {name: id_ for id_, name in tags.items()}
+    ids |= {tags[id_]: id_ for id_ in now if id_ in tags}  # several groups may have the name
     if not ids.keys() >= {*wanted}:
         raise RejectedError(
             "the corp has no tag of that name", hint="Make it in WeCom first: 客户联系 → 客户标签."
         )
-    now, then = set(follow["tag_id"]), {ids[name] for name in wanted}
+    then = {ids[name] for name in wanted}
     told = {"add_tag": sorted(then - now), "remove_tag": sorted(now - then)}
     return {name: listed for name, listed in told.items() if listed}
 

@@ -174,7 +174,9 @@ class PullTroubles(Contract):
         old: Tokens = replace(fresh, since=fresh.since - timedelta(hours=1))
         assert isinstance(adapter.tokens, MemoryTokens)
         adapter.tokens.put(old)
-        adapter.http.tokens.forget()
+        for client in adapter._clients:
+            if client.tokens is not None:
+                client.tokens.forget()
 
 
 class PushTroubles(Contract):

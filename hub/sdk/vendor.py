@@ -190,9 +190,9 @@ def document(record: Any) -> dict[str, Any]:
 
 
 def example(name: str, field: FieldInfo) -> Any:
-    """The first example of a field that must be given or is empty; made up for a secret."""
+    """The first example of a field that has to be given; made up for a secret."""
     is_secret = "SecretStr" in str(field.annotation)
-    if field.examples and (field.is_required() or is_secret or field.default in ("", None)):
+    if field.examples and (field.is_required() or is_secret):
         return field.examples[0]
     if not is_secret:
         return None

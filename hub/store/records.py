@@ -252,7 +252,7 @@ def save(conn: Connection, cuts: Sequence[Cut], gone: Sequence[str] = ()) -> Sav
     now_of = _write(conn, cut_of, old, new)
     for name, r in records.items():
         sums.add(now_of[name][0], r)
-    _close(conn, lost)
+    lost = _close_but_adopt(conn, old, lost)
     now_of |= {name: (old[name]["party"], old[name]["parent"]) for name in lost}
     touched, owning = _settle_parties(conn, now_of, [*arrived, *lost], sums, records)
     sums.save(conn)
@@ -383,6 +383,39 @@ def add_ref(conn: Connection, source: str, field: str, target: str, rank: int) -
     row = {"source": source, "field": field, "target": target, "rank": rank}
     bulk.upsert(conn, ref, [row])
     return True
+
+
+def _close_but_adopt(conn: Connection, old: Mapping[str, Any], lost: Sequence[str]) -> list[str]:
+    """Close these records; those of them that are closed.
+
+    A party that a fact only spoke of stays as long as another fact does, and counts to the raw row
+    of that one: who wrote a message is somebody, although that message was taken back.
+    """
+
+    def is_of_a_fact(name: str) -> bool:
+        parent = old[name]["parent"]
+        main = old.get(parent)
+        is_beside = name != parent and old[name]["kind"] in PARTY_KINDS
+        return is_beside and not (main and main["kind"] in PARTY_KINDS)
+
+    beside = {name for name in lost if is_of_a_fact(name)}
+    _close(conn, [name for name in lost if name not in beside])
+    adopted: dict[str, str] = {}
+    for chunk in bulk.chunks(sorted(beside)):
+        named = (
+            select(ref.c.target, func.min(record.c.parent).label("parent"))
+            .join(record, record.c.ref == ref.c.source)
+            .where(bulk.among(ref.c.target, chunk), record.c.deleted_at.is_(None))
+            .where(record.c.kind.not_in(PARTY_KINDS))
+            .group_by(ref.c.target)
+        )
+        adopted.update((row.target, row.parent) for row in conn.execute(named))
+    if adopted:
+        change = update(record).where(record.c.ref == bindparam("name"))
+        rows = [{"name": name, "to": to} for name, to in sorted(adopted.items())]
+        conn.execute(change.values(parent=bindparam("to")), rows)
+    _close(conn, [name for name in lost if name in beside and name not in adopted])
+    return [name for name in lost if name not in adopted]
 
 
 def _close(conn: Connection, names: Sequence[str]) -> None:

@@ -138,3 +138,12 @@ def test_a_connection_that_only_receives_asks_nobody(mock: responses.RequestsMoc
     with pytest.raises(ConfigError):
         fxiaoke.push(ACCOUNTS, Change(None, {}, "k"))
     assert not mock.calls
+
+
+def test_fields_that_are_chosen_hide_no_voided_record(mock: responses.RequestsMock) -> None:
+    """Otherwise it would exist for the hub as long as the field is not among them."""
+    mock.post(QUERY, json=rows({"_id": "a1", "life_status": "invalid", "name": "示例"}))
+    crm = adapter(fields={"accounts": ("name",)})
+    assert crm.fetch(RecordRef("accounts", "a1")) is None
+    asked = json.loads(mock.calls[0].request.body or "{}")["data"]["search_query_info"]
+    assert {"_id", "life_status", "is_deleted", "name"} <= {*asked["fieldProjection"]}

@@ -15,7 +15,7 @@ from k3cloud_webapi_sdk.main import K3CloudApiSdk
 
 from adapters.kingdee.adapter import KingdeeAdapter
 from adapters.kingdee.config import KingdeeConfig
-from hub.sdk import AuthError, Change, Page, RemoteError, Stream, http
+from hub.sdk import AuthError, Change, Page, RemoteError, RetryableError, Stream, http
 from hub.sdk.auth import MemoryTokens, Tokens
 
 URL, AT = "https://erp.example.com/k3cloud", datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
@@ -166,3 +166,30 @@ def test_a_row_with_a_time_that_is_none_does_not_stop_its_page(
     row = [1, "C1", "示例", *[None] * (columns - 5), "昨天", "昨天"]
     (page,) = pulled(mock, [row, [2, *row[1:-2], None, "2026-11-20T08:00:00"]])
     assert [one["modified_at"] for one in page.records] == ["昨天", "2026-11-20T00:00:00.000000Z"]
+
+
+def test_a_gateway_that_does_not_get_through_is_tried_again(mock: responses.RequestsMock) -> None:
+    """Only its codes of proof name a fault of ours."""
+    body = {"errcode": 5001, "description": "timeout[GW]"}
+    mock.post(f"{FORMS}.ExecuteBillQuery.common.kdsvc", status=519, json=body)
+    with pytest.raises(RetryableError):
+        adapter().check()
+
+
+@pytest.mark.parametrize("body", ["null", "{}", '""', ""])
+def test_no_answer_is_not_an_empty_one(mock: responses.RequestsMock, body: str) -> None:
+    """Otherwise a survey would take everything for deleted."""
+    mock.post(f"{FORMS}.ExecuteBillQuery.common.kdsvc", body=body)
+    with pytest.raises(RemoteError):
+        list(adapter().survey(Stream("customers"), None))
+
+
+def test_a_head_without_lines_has_none(mock: responses.RequestsMock) -> None:
+    def rows(request: Any) -> tuple[int, dict[str, str], str]:
+        names = json.loads(request.body)["data"]["FieldKeys"].split(",")
+        row = [20 if name == "FID" else None for name in names]
+        return 200, {}, json.dumps([row])
+
+    mock.add_callback("POST", f"{FORMS}.ExecuteBillQuery.common.kdsvc", rows)
+    (page, *_) = adapter().pull(Stream("sales_orders"), None)
+    assert page.records[0]["lines"] == []

@@ -152,3 +152,16 @@ def test_a_place_that_feishu_forgot_expires_the_cursor(mock: Any) -> None:
         next(adapter.pull(stream, first.cursor))
     with pytest.raises(RejectedError):  # from the beginning it is another fault
         next(adapter.pull(stream, None))
+
+
+def test_a_department_that_was_dissolved_meanwhile_begins_anew(mock: Any) -> None:
+    told = {"errcode": 60003, "errmsg": "department not exist"}
+    mock.post(f"{OAPI}/v2/user/list", json=told)
+    given = {"owner_keys": ["key"], "app_secrets": ["secret"], "address_book": ["users"]}
+    adapter = DingtalkAdapter(DingtalkConfig.model_validate(given))
+    users = next(s for s in adapter.streams if s.name == "users")
+    place = '{"since": "", "began": "2026-11-21T12:00:00+00:00", "position": "[[7], 0]"}'
+    with pytest.raises(CursorExpiredError):
+        list(adapter.pull(users, place))
+    with pytest.raises(RejectedError):
+        list(adapter.pull(users, None))

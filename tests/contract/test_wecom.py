@@ -17,7 +17,14 @@ from adapters.wecom.adapter import WecomAdapter
 from adapters.wecom.config import WecomAppConfig
 from adapters.wecom.panel import WecomPanel
 from adapters.wecom.signing import jsapi_signature
-from hub.errors import AuthError, ConfigError, RejectedError, RetryableError, UnknownOutcomeError
+from hub.errors import (
+    AuthError,
+    ConfigError,
+    CursorExpiredError,
+    RejectedError,
+    RetryableError,
+    UnknownOutcomeError,
+)
 from hub.sdk import Asked, Change
 from hub.sdk.auth import MemoryTokens, Tokens
 
@@ -96,11 +103,14 @@ def test_a_message_to_a_customer_is_asked_for_once(
 ) -> None:
     stream = next(s for s in wecom.streams if s.name == "messages")
     said = {"customer_id": CUSTOMER, "text": {"content": "您好"}}
+    known = {"external_userid": CUSTOMER, "nickname": "李四"}
+    net.post(f"{WECOM}/kf/customer/batchget", json={**OK, "customer_list": [known]})
     net.post(f"{WECOM}/kf/send_msg", json={**OK, "msgid": "m1"})
     receipt = wecom.push(stream, Change(None, said, key="k"))
     assert receipt.id == "m1"
     assert receipt.raw is not None
     assert (receipt.raw["origin"], receipt.raw["external_userid"]) == (5, CUSTOMER)
+    assert receipt.raw["customer"] == known
     (sent,) = asked(net, "/kf/send_msg")
     assert (sent["touser"], sent["open_kfid"], len(sent["msgid"])) == (CUSTOMER, ACCOUNT, 32)
     net.post(f"{WECOM}/kf/send_msg", status=502)
@@ -320,3 +330,43 @@ def test_a_follower_wechat_does_not_know_is_gone(
     net.get(f"{WECHAT}/user/info", json={"errcode": 48001, "errmsg": "api unauthorized"})
     with pytest.raises(RejectedError):
         wechat.fetch(RecordRef("users", "oA"))
+
+
+def test_an_account_that_is_refused_does_not_stop_the_others(
+    net: responses.RequestsMock, wecom: WecomAdapter
+) -> None:
+    def page(request: Any) -> tuple[int, dict[str, str], str]:
+        gone = json.loads(request.body)["open_kfid"] == ACCOUNT
+        told = {"errcode": 95000, "errmsg": "invalid open_kfid"}
+        return 200, {}, json.dumps(told if gone else {**OK, "next_cursor": "c1", "msg_list": []})
+
+    net.add_callback("POST", f"{WECOM}/kf/sync_msg", page)
+    config = wecom.config.model_copy(update={"open_kfids": (ACCOUNT, "wkOTHER")})
+    both = WecomAdapter(config)
+    both.tokens = wecom.tokens
+    pages = both.pull(WecomAdapter.streams[2], None)
+    assert json.loads(next(pages).cursor) == {"wkOTHER": "c1"}
+    with pytest.raises(RejectedError):
+        next(pages)
+
+
+def test_a_cursor_that_is_not_taken_any_more_begins_anew(
+    net: responses.RequestsMock, wecom: WecomAdapter
+) -> None:
+    net.post(f"{WECOM}/kf/sync_msg", json={"errcode": 95012, "errmsg": "invalid cursor"})
+    with pytest.raises(CursorExpiredError):
+        list(wecom.pull(WecomAdapter.streams[2], json.dumps({ACCOUNT: "of-last-month"})))
+
+
+def test_a_tag_whose_name_two_groups_have_stays(
+    net: responses.RequestsMock, wecom: WecomAdapter
+) -> None:
+    follow = {"userid": "li", "tags": [{"tag_id": "et1", "tag_name": "A", "type": 1}]}
+    known = {"external_userid": CUSTOMER}
+    net.get(
+        f"{WECOM}/externalcontact/get", json={"external_contact": known, "follow_user": [follow]}
+    )
+    groups = [{"tag": [{"id": "et1", "name": "A"}]}, {"tag": [{"id": "et2", "name": "A"}]}]
+    net.post(f"{WECOM}/externalcontact/get_corp_tag_list", json={**OK, "tag_group": groups})
+    change = Change(f"li/{CUSTOMER}", {"tags": ["A"]}, "k1")
+    assert wecom.push(WecomAdapter.streams[0], change).id == change.id

@@ -109,9 +109,12 @@ def test_who_follows_writes_and_leaves_is_one_customer(
         f"wechat/senders/{OPENID}",
     }
     assert [fact.kind for fact in found.timeline] == ["Message"]
-    account.follower = {"subscribe": 0, "openid": OPENID, "unionid": UNION}
+    account.follower = {"subscribe": 0, "openid": OPENID}  # no more is told of who left
     call(hub, MsgType="event", Event="unsubscribe")
-    assert [c.granted for c in customer(hub, "unionid", UNION).consents] == [False]
+    left = customer(hub, "unionid", UNION)
+    assert [c.granted for c in left.consents] == [False]
+    assert left.name is not None
+    assert left.name.value == "李娜"
     assert scalar(hub, "SELECT count(*) FROM profile") == 1
 
 
@@ -121,7 +124,7 @@ def test_who_left_unheard_is_found_by_comparing_and_stays(
     hub = open_with(CONNECTIONS)
     pull(hub, "wechat", "users")
     assert [c.granted for c in customer(hub, "unionid", UNION).consents] == [True]
-    account.follower = {"subscribe": 0, "openid": OPENID, "unionid": UNION}
+    account.follower = {"subscribe": 0, "openid": OPENID}  # no more is told of who left
     reconcile(hub, "wechat", "users")
     assert [c.granted for c in customer(hub, "unionid", UNION).consents] == [False]
 

@@ -374,3 +374,35 @@ def test_news_that_comes_during_a_pull_makes_it_run_again(
     pull(hub, "wecom", "messages")
     assert corp.words == [None, None, "ENCsecond"]
     assert scalar(hub, "SELECT count(*) FROM record WHERE kind = 'Message'") == 1
+
+
+def test_an_answer_takes_nothing_from_what_is_known_of_the_customer(
+    open_with: Callable[..., Hub], corp: Corp
+) -> None:
+    hub = open_with(CONNECTIONS, [ANSWER])
+    pull(hub, "wecom", "messages")
+    corp.mock.remove("POST", f"{WECOM}/kf/customer/batchget")
+    known = {"external_userid": CUSTOMER, "nickname": "阿明", "unionid": UNION}
+    corp._on("POST", "/kf/customer/batchget", lambda _: {"customer_list": [known]})
+    corp.write("空调不制冷")
+    pull(hub, "wecom", "messages")
+    drain(hub)
+    assert len(corp.sent) == 1
+    found = customer(hub, "unionid", UNION)
+    assert found.name is not None
+    assert found.name.value == "阿明"
+    assert [fact.kind for fact in found.timeline] == ["Message", "Message"]
+
+
+def test_a_message_taken_back_does_not_take_its_writer_along(
+    open_with: Callable[..., Hub], corp: Corp
+) -> None:
+    hub = open_with(CONNECTIONS)
+    corp.write("空调不制冷")
+    corp.write("打错了")
+    pull(hub, "wecom", "messages")
+    event = {"event_type": "user_recall_msg", "recall_msgid": "m2"}
+    corp.said.append({"msgid": "m3", "msgtype": "event", "origin": 4, "event": event})
+    pull(hub, "wecom", "messages")
+    found = customer(hub, "external_userid", CUSTOMER)
+    assert [fact.kind for fact in found.timeline] == ["Message"]

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy import text
 
-from bench import latency, profile, pull, rig, webhooks
+from bench import latency, profile, pull, rig, startup, webhooks
 from bench.__main__ import main
 from bench.backends import Backends
 from bench.measuring import cpu_of
@@ -121,6 +121,15 @@ def test_profiles_are_read_by_id_and_by_phone() -> None:
         (by, n) for by in ("id", "phone", "card") for n in profile.CONNECTIONS
     }
     profile.show(rows)
+
+
+def test_a_start_with_all_adapters_is_compared_with_one() -> None:
+    one, every = startup.run(rounds=1)
+    assert (one["adapters"], one["more_ms"]) == (1, 0.0)
+    assert every["adapters"] > 40
+    assert every["ready_ms"] >= every["manifests_ms"] > 0
+    assert every["of_limit"] == every["more_ms"] / startup.LIMIT_MS
+    startup.show([one, every])
 
 
 @pytest.mark.parametrize("words", [["pull", "--sizes", "many"], ["--json", "x.json"], ["speed"]])
