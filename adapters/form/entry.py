@@ -79,8 +79,9 @@ def read_entry(request: HookRequest, form: Form) -> Entry:
         raise ValueError("more than a form holds") from exc
     found: dict[str, list[Sent]] = {}
     for name, upload in files.items(multi=True):
-        if upload.filename and name in asked:
-            found.setdefault(name, []).append(Sent(_plain(upload.filename), upload.read()))
+        content = upload.read()
+        if upload.filename and content and name in asked:
+            found.setdefault(name, []).append(Sent(_plain(upload.filename), content))
     values = {name: value.strip() for name, value in fields.items()}
     return Entry(_only(values, asked), found, _without(values, asked))
 
@@ -98,7 +99,7 @@ def faults_of(entry: Entry, form: Form) -> dict[str, str]:
 
 def _faults(question: Question, value: str, files: Sequence[Sent]) -> Iterator[str]:
     if question.required and not (files if question.kind == "file" else value):
-        yield "required"
+        yield "tick" if question.kind == "checkbox" else "required"
     if len(value) > question.max_length:
         yield "long"
     if value and not _FITS.get(question.kind, lambda *_: True)(value, question):

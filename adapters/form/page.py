@@ -18,6 +18,7 @@ HERE = Path(__file__).parent
 
 FAULTS: dict[str, tuple[str, str]] = {
     "required": ("请填写此项。", "Please fill this in."),
+    "tick": ("请勾选此项。", "Please tick this."),
     "long": ("内容过长。", "This is too long."),
     "email": ("请填写有效的邮箱地址。", "Please give a valid e-mail address."),
     "phone": ("请填写有效的电话号码。", "Please give a valid phone number."),

@@ -9,6 +9,7 @@ An app that keeps a secret of its own shows that instead.
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -40,6 +41,7 @@ QUICKEST_S = 2
 LONGEST_S = 24 * 3600
 SAMPLE = "sample"
 TRAP = "homepage"
+NUMBER = re.compile(r"[0-9A-F]{8}")
 TOKEN = "page_token"  # noqa: S105 - its name
 
 
@@ -119,7 +121,8 @@ class FormReceiver(WebhookReceiver[FormConfig]):
         if "application/json" in request.headers.get("accept", ""):
             told = {TOKEN: token, "form": self.form.model_dump(mode="json")}
             return self._json(request, 200, told)
-        return self._page(request, token=token)
+        done = request.query.get("done", "")
+        return self._page(request, token=token, done=done if NUMBER.fullmatch(done) else "")
 
     def _from_app(self, request: HookRequest) -> Envelope | Reply:
         given = request.headers["authorization"].removeprefix("Bearer ")
@@ -201,7 +204,7 @@ class FormReceiver(WebhookReceiver[FormConfig]):
         reply = (
             self._json(request, 202, {"id": name, "number": number})
             if as_json
-            else self._page(request, done=number)
+            else _onward(language, number)
         )
         return Envelope([Item(body, event_id=event, type="submission")], reply)
 
@@ -245,6 +248,11 @@ class FormReceiver(WebhookReceiver[FormConfig]):
 
     def _mac(self, told: str) -> str:
         return hmac_digest(self.config.page_secret.get_secret_value().encode(), told.encode()).hex()
+
+
+def _onward(language: str, number: str) -> Reply:
+    """To a page that may be loaded again: a browser that repeats a form may lack its files."""
+    return Reply(303, b"", {"Location": f"?lang={language}&done={number}"})
 
 
 def _problem(

@@ -148,16 +148,12 @@ def absorb(
         found = follow(conn, hub, live, saved, told=told, loading=loading)
         later = align.suspects(conn, saved) if rules or hub.syncs else frozenset()
         if rules:
-            kinds = {rule.kind for rule in rules}
-            seen = [change for wave in waves for change in seen_by_rules(conn, hub, wave, kinds)]
-            seen = [change for change in seen if change.ref not in later]
-            outbox.enqueue(conn, kept.aim(conn, decide(rules, seen)))
+            _obey(conn, hub, waves, later)
         align.defer(conn, later, quiet=quiet)
         align.align(conn, hub, {*saved.records, *saved.parties}, found)
         finish(conn)
-        quarantine.save(
-            conn, [*faults, *late]
-        )  # last: a replayed row that fails again is held again
+        # Last: a replayed row that fails again is held again.
+        quarantine.save(conn, [*faults, *late])
         return list(saved.records)
 
     try:
@@ -544,12 +540,18 @@ def react(conn: Connection, hub: Hub, refs: Sequence[str], *, quiet: bool) -> No
     if not quiet:
         found = records.load(conn, refs)
         saved = Saved(records=found, before={}, parties=frozenset(), touched=frozenset())
-        kinds = {rule.kind for rule in hub.rules}
         owners = records.parties_of(conn, refs).values()
         customers.lock(conn, customers.customers_of(conn, owners))  # of two, one sees the other
-        seen = seen_by_rules(conn, hub, saved, kinds)
-        outbox.enqueue(conn, kept.aim(conn, decide(hub.rules, seen)))
+        _obey(conn, hub, [saved])
     align.align(conn, hub, refs)
+
+
+def _obey(conn: Connection, hub: Hub, waves: Sequence[Saved], later: Collection[str] = ()) -> None:
+    """Queue what the rules want done about these records, but those put off for ``later``."""
+    kinds = {rule.kind for rule in hub.rules}
+    seen = [change for wave in waves for change in seen_by_rules(conn, hub, wave, kinds)]
+    seen = [change for change in seen if change.ref not in later]
+    outbox.enqueue(conn, kept.aim(conn, decide(hub.rules, seen)))
 
 
 def _known(hub: Hub, stored: Document, now: datetime) -> Document:

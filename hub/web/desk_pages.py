@@ -12,6 +12,7 @@ from __future__ import annotations
 import hmac
 import logging
 import secrets
+from dataclasses import asdict
 from typing import Any, cast
 
 from flask import (
@@ -136,8 +137,10 @@ def card(connection: str) -> Response:
     """The card of whom the page asks for, or those it fits; and a session that goes on."""
     live, panel = _desk(connection)
     asked, who = content(Question), cast("Onlooker", g.onlooker)
+    if who.account is None:  # a desk may ask its vendor: never inside the transaction
+        asked = _narrowed(panel, asked, who.session.member)
     with hub().database.write() as conn:
-        found = _found(conn, live, panel, asked, who)
+        found = _found(conn, live, asked)
         token = _signed(who.session)
         told: dict[str, Any] = {"card": "", "customers": [], "session": token}
         if len(found) == 1:
@@ -274,20 +277,23 @@ def _card(live: Live, who: Onlooker, customer_id: str) -> str:
     return url_for("card.card", t=token, lang=request.args.get("lang"))
 
 
-def _found(conn: Connection, live: Live, panel: Panel, asked: Question, who: Onlooker) -> list[str]:
-    """The customers it fits: by the surest that is known, the record the desk has of them first."""
+def _narrowed(panel: Panel, asked: Question, member: str) -> Question:
+    """What a member without an account here may ask for."""
     whom = Asked(asked.record, asked.phone, asked.email, asked.identifier)
-    if who.account is None:
-        asked, whom = Question(), panel.narrowed(whom, who.session.member)
+    return Question(**asdict(panel.narrowed(whom, member)))
+
+
+def _found(conn: Connection, live: Live, asked: Question) -> list[str]:
+    """The customers it fits: by the surest that is known, the record the desk has of them first."""
     if asked.customer and lookup.is_id(asked.customer):
         now = read.current_id(conn, asked.customer)
         return [now] if now else []
-    if whom.record and whom.record.isprintable():
-        ref = f"{live.name}/{whom.record}"
+    if asked.record and asked.record.isprintable():
+        ref = f"{live.name}/{asked.record}"
         if linked := customers.links(conn, [ref]).get(ref):
             return [linked]
-    named = whom.identifier.partition(":")[::2]
-    for type_, value in (named, ("phone", whom.phone), ("email", whom.email)):
+    named = asked.identifier.partition(":")[::2]
+    for type_, value in (named, ("phone", asked.phone), ("email", asked.email)):
         values = lookup.spellings(conn, type_, value) if type_ and value else []
         if found := read.find(conn, type_, *values) if values else []:
             return found

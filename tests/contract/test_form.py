@@ -69,7 +69,19 @@ def test_what_was_typed_is_taken_once_however_often_it_is_sent() -> None:
     assert isinstance(second, Envelope)
     assert first.items[0].event_id == second.items[0].event_id
     assert first.reply is not None
-    assert row(made, first)["id"][:8].upper() in first.reply.body.decode()
+    number = row(made, first)["id"][:8].upper()
+    assert (first.reply.status, first.reply.headers["Location"]) == (303, f"?lang=zh&done={number}")
+    shown = made.open(replace(get(), query={"done": number}))
+    assert isinstance(shown, Reply)
+    assert number in shown.body.decode()
+    odd = made.open(replace(get(), query={"done": "<script>"}))
+    assert isinstance(odd, Reply)
+    assert b"<script>" not in odd.body
+
+
+def test_a_file_that_arrives_empty_is_none() -> None:
+    made = receiver()
+    assert row(made, made.open(multipart(made, "a.png", b"")))["files"] == []
 
 
 def multipart(of: FormReceiver, name: str, content: bytes) -> HookRequest:
