@@ -161,14 +161,18 @@ class Vendor:
             return False
         return self.manifest.adapter_class().connect is not Adapter.connect
 
-    def config(self, given: Mapping[str, Any] | None = None) -> ConnectionConfig:
-        """A config made of the examples of its fields; secrets without one are made up."""
-        class_ = self.manifest.config_class()
-        values = {name: example(name, field) for name, field in class_.model_fields.items()}
+    def settings(self, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """What a connection is told: examples of its fields; secrets without one are made up."""
+        fields = self.manifest.config_class().model_fields.items()
+        values = {name: example(name, field) for name, field in fields}
         known = {name: value for name, value in values.items() if value is not None}
         for fixture in self.fixtures_of("connection").values():
             known |= fixture["connection"]
-        return class_.model_validate({**known, **(given or {})})
+        return {**known, **(given or {})}
+
+    def config(self, given: Mapping[str, Any] | None = None) -> ConnectionConfig:
+        """The config made of that."""
+        return self.manifest.config_class().model_validate(self.settings(given))
 
     def adapter(self, given: Mapping[str, Any] | None = None) -> Adapter[Any]:
         """The adapter with such a config."""
