@@ -7,13 +7,13 @@ be read, the place in the first of it.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from adapters.dingtalk.account import Account, is_gone
 from adapters.dingtalk.config import DingtalkConfig
-from hub.sdk import CursorExpiredError, Raw, RejectedError, Sighting, Survey, written
+from hub.sdk import Raw, RejectedError, Sighting, Survey, expiring, written
 
 ROOT = 1
 """The department above all others."""
@@ -25,7 +25,7 @@ KEPT = timedelta(days=364)
 """How far back 钉钉 lets anybody look."""
 
 Found = tuple[list[Raw], str | None]
-Reader = Callable[[datetime | None, str], Found]
+Reader = Callable[[datetime | None, str], tuple[Sequence[Raw], str | None]]
 
 
 def readers(
@@ -43,22 +43,7 @@ def readers(
         )
     if config.todo_owners:
         found["todos"] = lambda _, position: todos(account, position or _lists(config.todo_owners))
-    return {name: _expiring(read) for name, read in found.items()}
-
-
-def _expiring(read: Reader) -> Reader:
-    """A department that was dissolved, or a token of last week, must not stop a stream for good."""
-
-    def reading(since: datetime | None, position: str) -> Found:
-        try:
-            return read(since, position)
-        except RejectedError as exc:
-            if not position:
-                raise
-            said = "钉钉 does not know our place any more"
-            raise CursorExpiredError(said, hint=exc.hint) from exc
-
-    return reading
+    return {name: expiring(read, "钉钉") for name, read in found.items()}
 
 
 def users(account: Account, position: str) -> Found:

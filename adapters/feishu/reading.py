@@ -6,13 +6,13 @@ A page_token is not promised to live for long: one that is refused expires the c
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from adapters.feishu.account import Account, is_gone
 from adapters.feishu.config import FeishuConfig
-from hub.sdk import CursorExpiredError, Raw, RejectedError, Sighting, Survey, written
+from hub.sdk import Raw, RejectedError, Sighting, Survey, expiring, written
 
 WINDOW_MS = 10 * 3600 * 1000
 """What one question for approvals may span."""
@@ -23,7 +23,7 @@ WINDOWS_MAX = 24
 """So many empty windows are passed over before a place is kept."""
 
 Found = tuple[list[Raw], str | None]
-Reader = Callable[[datetime | None, str], Found]
+Reader = Callable[[datetime | None, str], tuple[Sequence[Raw], str | None]]
 
 
 def readers(account: Account, now: Callable[[], datetime]) -> dict[str, Reader]:
@@ -37,21 +37,7 @@ def readers(account: Account, now: Callable[[], datetime]) -> dict[str, Reader]:
         found["instances"] = lambda since, position: instances(
             account, position or _window(config, since, now())
         )
-    return {name: _expiring(read) for name, read in found.items()}
-
-
-def _expiring(read: Reader) -> Reader:
-    def reading(since: datetime | None, position: str) -> Found:
-        try:
-            return read(since, position)
-        except RejectedError as exc:
-            if not position:
-                raise
-            raise CursorExpiredError(
-                "飞书 does not know our place any more", hint=exc.hint
-            ) from exc
-
-    return reading
+    return {name: expiring(read, "飞书") for name, read in found.items()}
 
 
 def users(account: Account, position: str) -> Found:

@@ -30,6 +30,7 @@ from hub.sdk import (
     Survey,
     as_version,
     scan,
+    sweep,
 )
 from hub.sdk.auth import TokenAuth
 
@@ -71,26 +72,25 @@ class FxiaokeAdapter(Adapter[FxiaokeConfig]):
                 said = f"Fxiaoke does not let the hub read {self.crm.object_of(name)} ({name})"
                 raise ConfigError(said, hint=exc.hint) from exc
 
+    def reads(self, stream: Stream) -> bool:
+        return self.config.asks
+
     def pull(self, stream: Stream, cursor: str | None) -> Iterator[Page]:
         def read(since: datetime | None, position: str) -> tuple[list[Raw], str | None]:
             return self.crm.changed(stream.name, since, position)
 
-        if self.config.asks:
-            since, overlap_s = self.config.backfill_from, stream.overlap_s
-            yield from scan(read, cursor, now=self.http.now, since=since, overlap_s=overlap_s)
+        since, overlap_s = self.config.backfill_from, stream.overlap_s
+        yield from scan(read, cursor, now=self.http.now, since=since, overlap_s=overlap_s)
 
     def survey(self, stream: Stream, cursor: str | None) -> Iterator[Survey]:
-        position: str | None = cursor or ""
-        while position is not None:
-            rows: list[Raw] = []
-            if self.config.asks:
-                since = self.config.backfill_from
-                rows, position = self.crm.changed(stream.name, since, position, fields=SURVEYED)
-            else:
-                position = None
+        def read(position: str | None) -> tuple[list[Sighting], str | None]:
+            since = self.config.backfill_from
+            rows, onward = self.crm.changed(stream.name, since, position or "", fields=SURVEYED)
             there = [row for row in rows if not is_gone(row)]
             seen = [Sighting(str(row["_id"]), as_version(row.get(VERSION))) for row in there]
-            yield Survey(seen, position)
+            return seen, onward
+
+        yield from sweep(read, cursor)
 
     def fetch(self, ref: RecordRef) -> Raw | None:
         return self.crm.one(ref.stream, ref.id)

@@ -31,6 +31,7 @@ from hub.sdk import (
     Survey,
     instant,
     scan,
+    sweep,
 )
 from hub.sdk.auth import OAuth2, TokenAuth
 from hub.sdk.signing import revealed
@@ -111,11 +112,7 @@ class HubspotAdapter(Adapter[HubspotConfig]):
         )
 
     def survey(self, stream: Stream, cursor: str | None) -> Iterator[Survey]:
-        while True:
-            seen, cursor = self.crm.existing(stream.name, cursor)
-            yield Survey(seen, cursor)
-            if cursor is None:
-                return
+        yield from sweep(partial(self.crm.existing, stream.name), cursor)
 
     def fetch(self, ref: RecordRef) -> Raw | None:
         # The id of an object that was merged into another gives that one: it is gone itself.

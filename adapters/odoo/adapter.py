@@ -27,6 +27,7 @@ from hub.sdk import (
     Stream,
     Survey,
     scan,
+    sweep,
 )
 
 
@@ -67,11 +68,7 @@ class OdooAdapter(Adapter[OdooConfig]):
         )
 
     def survey(self, stream: Stream, cursor: str | None) -> Iterator[Survey]:
-        while True:
-            seen, cursor = self.database.existing(stream.name, cursor)
-            yield Survey(seen, cursor)
-            if cursor is None:
-                return
+        yield from sweep(partial(self.database.existing, stream.name), cursor)
 
     def fetch(self, ref: RecordRef) -> Raw | None:
         found = self.database.rows(ref.stream, [["id", "=", int(ref.id)]], limit=1)

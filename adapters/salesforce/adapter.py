@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, partial
 
 from adapters.salesforce import signing, soql
 from adapters.salesforce.bulk import Job, poll
@@ -32,6 +32,7 @@ from hub.sdk import (
     Window,
     instant,
     scan,
+    sweep,
 )
 from hub.sdk.auth import TokenAuth
 
@@ -121,11 +122,7 @@ class SalesforceAdapter(Adapter[SalesforceConfig]):
             yield job, self.org.whole(rows)
 
     def survey(self, stream: Stream, cursor: str | None) -> Iterator[Survey]:
-        while True:
-            seen, cursor = self.org.existing(stream.name, cursor)
-            yield Survey(seen, cursor)
-            if cursor is None:
-                return
+        yield from sweep(partial(self.org.existing, stream.name), cursor)
 
     def fetch(self, ref: RecordRef) -> Raw | None:
         return next(iter(self.org.rows(ref.stream, f"Id = {soql.quoted(ref.id)}")), None)

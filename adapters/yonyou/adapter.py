@@ -33,6 +33,7 @@ from hub.sdk import (
     as_version,
     at,
     scan,
+    sweep,
     written,
 )
 from hub.sdk.auth import TokenAuth, Tokens
@@ -73,27 +74,26 @@ class YonyouAdapter(Adapter[YonyouConfig]):
             for name in LISTINGS:
                 self.tenant.changed(name, self.http.now(), "")
 
+    def reads(self, stream: Stream) -> bool:
+        return self.config.asks
+
     def pull(self, stream: Stream, cursor: str | None) -> Iterator[Page]:
         def read(since: datetime | None, position: str) -> tuple[list[Raw], str | None]:
             rows, onward = self.tenant.changed(stream.name, since, position)
             return [completed(row) for row in rows], onward
 
-        if self.config.asks:
-            since, overlap_s = self.config.backfill_from, stream.overlap_s
-            yield from scan(read, cursor, now=self.http.now, since=since, overlap_s=overlap_s)
+        since, overlap_s = self.config.backfill_from, stream.overlap_s
+        yield from scan(read, cursor, now=self.http.now, since=since, overlap_s=overlap_s)
 
     def survey(self, stream: Stream, cursor: str | None) -> Iterator[Survey]:
-        position: str | None = cursor or ""
-        while position is not None:
-            rows: list[Raw] = []
-            if self.config.asks:
-                since = self.config.backfill_from
-                rows, position = self.tenant.changed(stream.name, since, position)
-            else:
-                position = None
+        def read(position: str | None) -> tuple[list[Sighting], str | None]:
+            since = self.config.backfill_from
+            rows, onward = self.tenant.changed(stream.name, since, position or "")
             full = [completed(row) for row in rows]
             seen = [Sighting(str(row["id"]), as_version(row["modified_at"], ZONE)) for row in full]
-            yield Survey(seen, position)
+            return seen, onward
+
+        yield from sweep(read, cursor)
 
     def fetch(self, ref: RecordRef) -> Raw | None:
         if ref.stream == "products":

@@ -28,7 +28,7 @@ from hub.sdk.markup import Link, links
 from hub.sdk.names import parted
 from hub.sdk.pace import urgent
 from hub.sdk.panel import Asked, Panel
-from hub.sdk.polling import scan
+from hub.sdk.polling import expiring, scan, sweep
 from hub.sdk.rows import id_of, parts_of, plain
 from hub.sdk.types import (
     Change,
@@ -109,6 +109,7 @@ __all__ = [
     "capabilities",
     "config_class",
     "connect_address",
+    "expiring",
     "id_of",
     "instant",
     "links",
@@ -116,6 +117,7 @@ __all__ = [
     "parts_of",
     "plain",
     "scan",
+    "sweep",
     "tally_digest",
     "urgent",
     "written",

@@ -24,8 +24,8 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from time import monotonic
 
-from hub.errors import RemoteError, RetryableError
-from hub.sdk.types import Page, Raw
+from hub.errors import CursorExpiredError, RejectedError, RemoteError, RetryableError
+from hub.sdk.types import Page, Raw, Sighting, Survey
 
 OVERLAP_S = 300.0
 
@@ -84,6 +84,47 @@ def scan(
         circle.check(onward.cursor())
         yield Page(rows, onward.cursor())
         place, empty = onward, False
+
+
+def sweep(
+    read: Callable[[str | None], tuple[Sequence[Sighting], str | None]], cursor: str | None
+) -> Iterator[Survey]:
+    """The pages of a survey, to the end of what exists.
+
+    Args:
+        read: a page behind a position, None for the first, and the position behind it, None = that
+            was all.
+        cursor: of the last page that was looked at.
+
+    Raises:
+        RetryableError: the position does not advance.
+    """
+    circle = Circle("the position of a survey")
+    while True:
+        seen, cursor = read(cursor)
+        if cursor is not None:
+            circle.check(cursor)
+        yield Survey(seen, cursor)
+        if cursor is None:
+            return
+
+
+def expiring(read: Read, vendor: str) -> Read:
+    """A reader for ``scan`` whose vendor refuses a position it does not know any more.
+
+    A department that was dissolved, or a token of last week, must not stop a stream for good.
+    """
+
+    def reading(since: datetime | None, position: str) -> tuple[Sequence[Raw], str | None]:
+        try:
+            return read(since, position)
+        except RejectedError as exc:
+            if not position:
+                raise
+            said = f"{vendor} does not know our place any more"
+            raise CursorExpiredError(said, hint=exc.hint) from exc
+
+    return reading
 
 
 @dataclass(frozen=True, slots=True)
