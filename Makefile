@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Tests start hundreds of processes, which would compile everything each time.
+unexport PYTHONDONTWRITEBYTECODE
 # Tests wait more than they compute.
 WORKERS ?= $(shell echo $$((2 * $$(nproc))))
 EXTENSION ?= build/conduit-extension.zip
@@ -31,7 +33,7 @@ up: $(READY) ## run the hub here, with the connections of settings.toml
 	@$(BIN)/hub up
 
 test: $(READY) ## unit, contract and story tests
-	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup tests/unit tests/contract tests/story
+	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal tests/unit tests/contract tests/story
 
 check: $(READY) ## format, lint, types, import contracts, generated files
 	@$(BIN)/ruff format --check .
@@ -52,7 +54,7 @@ e2e: $(READY) ## tests in a real browser (Chromium; installed by apt-get where o
 	@$(BIN)/python -m pytest -q tests/e2e
 
 soak: $(READY) ## long runs with real kills (an hour); writes docs/reliability.md
-	@$(BIN)/python -m pytest -q -s tests/soak
+	@HUB_TEST_BOUNDARIES=all $(BIN)/python -m pytest -q -s tests/soak tests/story/test_crash_boundaries.py
 
 bench: $(READY) ## benchmarks against peers and limits
 	@$(BIN)/python -m bench

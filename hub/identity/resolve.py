@@ -108,7 +108,7 @@ def assign(
     crowded: Collection[str] = (),
     fresh: Callable[[], str] = new_id,
 ) -> Resolution:
-    """Ids for the parts: an id stays where most of its records went.
+    """Ids for the parts: an id stays where most of its records went, the first ones if as many.
 
     Args:
         parts: every record is in one of them at most.
@@ -124,7 +124,7 @@ def assign(
             _found(part, None, found, fresh)
         return found
     bids = [
-        (id_ not in crowded, -n, id_, i)
+        (id_ not in crowded, -n, id_, min(part.refs), i)
         for i, part in enumerate(parts)
         for id_, n in Counter(current[ref] for ref in part.refs if ref in current).items()
         if id_ not in crowded
@@ -132,7 +132,7 @@ def assign(
     ]
     owner_of: dict[int, str] = {}
     taken: set[str] = set()
-    for _, _, id_, i in sorted(bids):
+    for *_, id_, _, i in sorted(bids):
         if i not in owner_of and id_ not in taken:
             owner_of[i] = id_
             taken.add(id_)

@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from pydantic.fields import FieldInfo
 
@@ -20,6 +20,7 @@ from hub.sdk.desk import Desk
 from hub.sdk.types import Described, Stream
 from hub.sdk.webhook import WebhookReceiver
 
+_T = TypeVar("_T")
 _CANARY = "canary-7f3a9d-"
 """A secret that was made up begins so; no log and no error may show it."""
 
@@ -89,27 +90,36 @@ class Mapper(Protocol):
         """The records of a row."""
 
 
+@cache
+def _fixtures(folder: Path) -> dict[str, dict[str, Any]]:
+    files = sorted((folder / "fixtures").glob("*.json"))
+    return {path.stem: json.loads(path.read_text("utf-8")) for path in files}
+
+
 @dataclass(frozen=True)
 class Vendor:
     """One adapter with what lies in its folder.
 
     Attributes:
         given: of a config whose streams count as well, where configs describe streams.
+        kept: what was made of which config; a suite asks for the same thousands of times.
     """
 
     manifest: AnyManifest
     mapper: Mapper
     given: Mapping[str, Any] | None = None
+    kept: dict[tuple[str, str], Any] = field(default_factory=dict, repr=False, compare=False)
 
     def configured(self, given: Mapping[str, Any] | None) -> Vendor:
         """The same with the streams that such a config describes."""
-        return replace(self, given=given or {}) if self.describes else self
+        if not self.describes:
+            return self
+        return self._once("vendor", given, lambda: replace(self, given=given or {}))
 
-    @cached_property
+    @property
     def fixtures(self) -> dict[str, dict[str, Any]]:
         """Every fixture by the name of its file."""
-        files = sorted((self.manifest.folder / "fixtures").glob("*.json"))
-        return {path.stem: json.loads(path.read_text("utf-8")) for path in files}
+        return _fixtures(self.manifest.folder)
 
     def fixtures_of(self, *keys: str) -> dict[str, dict[str, Any]]:
         """The fixtures that have these keys; the first tells the kind."""
@@ -172,7 +182,15 @@ class Vendor:
 
     def config(self, given: Mapping[str, Any] | None = None) -> ConnectionConfig:
         """The config made of that."""
-        return self.manifest.config_class().model_validate(self.settings(given))
+        made = self.manifest.config_class().model_validate
+        return self._once("config", given, lambda: made(self.settings(given)))
+
+    def _once(self, what: str, given: Mapping[str, Any] | None, make: Callable[[], _T]) -> _T:
+        key = (what, repr(given))
+        if key not in self.kept:
+            self.kept[key] = make()
+        found: _T = self.kept[key]
+        return found
 
     def adapter(self, given: Mapping[str, Any] | None = None) -> Adapter[Any]:
         """The adapter with such a config."""

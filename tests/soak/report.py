@@ -93,8 +93,8 @@ FOOT = """
 To repeat a run: `HUB_TEST_SEED={seed} make soak`. The seed repeats what people do and what goes
 wrong; at which line a process is killed is up to the machine. `HUB_SOAK_MINUTES=2`
 and `HUB_SOAK_EVENTS=20000` make it small. Shorter ones are in `make test`:
-`tests/story/test_convergence.py`, on a clock of its own, `tests/story/test_crash_kill.py` and
-`tests/story/test_flood.py`. The same figures as JSON:
+`tests/story/test_convergence.py`, on a clock of its own, and `tests/story/test_flood.py`; in
+`make systems`: `tests/systems/test_crash_kill.py`. The same figures as JSON:
 [reliability.json](reliability.json).
 """
 

@@ -34,7 +34,7 @@ from tests.story.processes import (
     own_queue,
     wait_until,
 )
-from tests.story.test_crash_kill import SEED, embedded_victims, production_victims
+from tests.story.victims import SEED, embedded_victims, production_victims
 
 MINUTES = float(os.environ.get("HUB_SOAK_MINUTES", "30"))
 UNREST_S = MINUTES * 30

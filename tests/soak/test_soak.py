@@ -1,4 +1,4 @@
-"""The storms of ``tests/story/test_crash_kill.py``, a quarter of an hour each: ``make soak``.
+"""The storms of ``tests/systems/test_crash_kill.py``, a quarter of an hour each: ``make soak``.
 
 HUB_SOAK_MINUTES says how long both take together, HUB_TEST_SEED repeats a run. The figures of a run
 that holds go to ``docs/reliability.md``.
@@ -13,7 +13,7 @@ import pytest
 
 from tests.conftest import need
 from tests.soak import report
-from tests.story.test_crash_kill import Force, embedded, production
+from tests.systems.test_crash_kill import Force, embedded, production
 
 MINUTES = float(os.environ.get("HUB_SOAK_MINUTES", "30"))
 PER_S = 20

@@ -65,7 +65,7 @@ def test_a_kill_while_copies_are_made_makes_none_twice(
     open_with: Callable[..., Hub], place: str
 ) -> None:
     """The same life, ended at ever later boundaries."""
-    for left in range(0, 60, 15):
+    for left in range(0, 60, 20):
         world = World(open_with, seed=11, syncs=SYNCS)
         with world.open():
             for _ in range(6):

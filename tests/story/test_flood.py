@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import need
 from tests.story.flood import SHOP, flood
 from tests.story.processes import PRODUCTION, RABBITMQ, installed, own_queue, wait_until
-from tests.story.test_crash_kill import SEED, embedded_victims, production_victims
+from tests.story.victims import SEED, embedded_victims, production_victims
 
 SHORT = {"records": 400, "versions": 10, "every_s": 2.0}
 

@@ -16,7 +16,6 @@ from adapters.demo.webhook import sign
 from tests.story.helpers import demo, drain, scalar
 from tests.story.processes import Installation, children, installed, wait_until
 
-pytestmark = pytest.mark.xdist_group("processes")
 SECRET = "shared-with-the-sender"
 PATIENCE_S = 60.0
 

@@ -31,6 +31,12 @@ def test_evidence_that_disappears_splits_and_the_larger_part_keeps_the_id() -> N
     assert [d["verb"] for d in found.decisions] == ["split"]
 
 
+@given(st.permutations(["a", "b", "c"]))
+def test_where_all_parts_are_as_large_the_first_record_keeps_the_id(order: list[str]) -> None:
+    found = assign(parts(*order), dict.fromkeys("abc", "one"), fresh=iter(("x", "y")).__next__)
+    assert sorted(found.links) == ["b", "c"]
+
+
 groupings = st.lists(st.integers(0, 3), min_size=5, max_size=5)
 
 

@@ -25,7 +25,7 @@ OPERATIONS = [
 ]
 load_all_checks()
 KNOWN = [LI_NA, OLD_LI_NA, None]
-EXAMPLES = 30
+EXAMPLES = 15
 
 # No schema can say that a text must be a cursor we made, or a number somebody could be called by.
 ACCEPTANCE = CHECKS.get_one("positive_data_acceptance")

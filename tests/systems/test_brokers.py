@@ -27,8 +27,6 @@ from tests.story.processes import (
     wait_until,
 )
 
-pytestmark = pytest.mark.xdist_group("processes")
-
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 @pytest.mark.parametrize(("service", "url"), [("rabbitmq", RABBITMQ), ("redis", REDIS)])
