@@ -19,6 +19,7 @@ import pytest
 from demo.city import REGISTERED
 from hub.registry import Hub, apply, open_hub
 from hub.settings import Settings
+from hub.store import db
 from hub.store.crypto import new_key
 from hub.store.db import Database
 from hub.store.migrate import migrate
@@ -97,7 +98,8 @@ class Pool:
     def __init__(self, template: str) -> None:
         self._template = template
         self._free: list[str] = []
-        self._shape = self._query(template, _SHAPE)
+        with psycopg.connect(_beside(template)) as conn:
+            self._shape = conn.execute(_SHAPE).fetchall()
 
     def take(self) -> str:
         return self._free.pop() if self._free else self.made()
@@ -105,9 +107,11 @@ class Pool:
     def give_back(self, name: str) -> None:
         """Keep it for the next test, unless somebody still uses it or its tables were changed."""
         try:
-            clean = not self._query(name, _USERS)[0][0] and self._query(name, _SHAPE) == self._shape
-            if clean:
-                self._query(name, _EMPTY)
+            with psycopg.connect(_beside(name), options="-c lock_timeout=2s") as conn:
+                is_used = conn.execute(_USERS).fetchone() != (0,)
+                clean = not is_used and conn.execute(_SHAPE).fetchall() == self._shape
+                if clean:
+                    conn.execute(_EMPTY)
         except psycopg.Error:
             clean = False
         if clean:
@@ -131,12 +135,6 @@ class Pool:
     def drop(name: str) -> None:
         with psycopg.connect(POSTGRESQL, autocommit=True) as conn:
             conn.execute(f"DROP DATABASE {name} WITH (FORCE)")
-
-    @staticmethod
-    def _query(name: str, query: str) -> list[Any]:
-        with psycopg.connect(_beside(name), options="-c lock_timeout=2s") as conn:
-            done = conn.execute(query)
-            return done.fetchall() if done.description else []
 
 
 _USERS = """
@@ -168,6 +166,20 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     name = pool.take()
     yield _beside(name)
     pool.give_back(name)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nobody_waits_for_disks() -> Iterator[None]:
+    """Processes of ours end in tests, the machine never does."""
+    prepare = db._prepare_sqlite
+
+    def hurried(raw: Any, record: object) -> None:
+        prepare(raw, record)
+        raw.execute("PRAGMA synchronous=OFF")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(db, "_prepare_sqlite", hurried)
+        yield
 
 
 @pytest.fixture(autouse=True)

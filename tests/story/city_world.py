@@ -144,7 +144,6 @@ class World:
 
     def _watch(self) -> None:
         engine = self.hub.database.engine
-        event.listen(engine, "connect", _hurry)
         event.listen(engine, "commit", lambda _: self.process.commits())
         event.listen(engine, "checkout", lambda *_: self.process.touches())
         engine.dispose()  # what is open already was not told to hurry
@@ -375,13 +374,3 @@ def _empty(hub: Hub) -> None:
 def _unread() -> ColumnElement[bool]:
     """Streams that were not read to their end, or not the last time."""
     return schema.checkpoint.c.completed_at.is_(None) | (schema.checkpoint.c.failures > 0)
-
-
-def _hurry(raw: Any, _record: object) -> None:
-    """Wait for no flush: only processes end here, not the machine."""
-    raw.execute(
-        "PRAGMA synchronous=OFF"
-        if type(raw).__module__.startswith("sqlite3")
-        else "SET SESSION synchronous_commit = off"
-    )
-    raw.commit()

@@ -164,7 +164,6 @@ class World:
         self.process = Process()
         self.shop, self.desk = Vendor(), Vendor()
         engine = hub.database.engine
-        event.listen(engine, "connect", _hurry)
         event.listen(engine, "commit", lambda _: self.process.commits())
         event.listen(engine, "checkout", lambda *_: self.process.touches())
 
@@ -229,16 +228,6 @@ class World:
             config = self.hub.registry.get(name).settings
             demo_accounts.forget(config["account"])
             demo_accounts._accounts[config["account"], None] = getattr(self, name)
-
-
-def _hurry(raw: Any, _record: object) -> None:
-    """Wait for no flush: only processes end here, not the machine."""
-    raw.execute(
-        "PRAGMA synchronous=OFF"
-        if type(raw).__module__.startswith("sqlite3")
-        else "SET SESSION synchronous_commit = off"
-    )
-    raw.commit()
 
 
 @pytest.mark.parametrize("part", range(SLICES))
