@@ -49,7 +49,7 @@ def test_events_and_pulls_become_profiles_and_a_restart_loses_nothing(
         wait_until("hooks answer", there.is_reachable)
         wait_until("a pull became a profile", lambda: known(hub, "crm/customers/1"))
         there.kill("worker")
-        senders = storm.Senders(there.hooks_port, storm.plan(random.Random(1), 2000, 400), 1000)
+        senders = storm.Senders(there.hooks_port, storm.plan(random.Random(1), 500, 100), 250)
         restart_with_much_to_do(there, hub)
         wait_until("an event became a profile", lambda: known(hub, "shop/customers/C0001"))
         crm.put("customers", {"id": "2", "name": "王强", "phone": "13900000002"})
@@ -65,9 +65,9 @@ def test_events_and_pulls_become_profiles_and_a_restart_loses_nothing(
 def restart_with_much_to_do(there: Installation, hub: Hub) -> None:
     """A killed worker has left much; ask its successor to end in good order, and start another."""
     pending = "SELECT count(*) FROM inbox WHERE state = 'received'"
-    wait_until("much waits", lambda: scalar(hub, pending) > 1000)
+    wait_until("much waits", lambda: scalar(hub, pending) > 250)
     there.start_production("worker")
-    wait_until("it works again", lambda: scalar(hub, pending) < 1000)
+    wait_until("it works again", lambda: scalar(hub, pending) < 250)
     there.stop("worker")
     there.start_production("worker")
 

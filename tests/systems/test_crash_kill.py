@@ -33,9 +33,9 @@ from tests.story.victims import SEED, embedded_victims, production_victims
 class Force:
     """How hard and how long it blows."""
 
-    events: int = 2_000
-    records: int = 200
-    seconds: float = 20.0
+    events: int = 1_000
+    records: int = 100
+    seconds: float = 15.0
     gap_s: tuple[float, float] = (1.5, 4.0)
     patience_s: float = PATIENCE_S
 
