@@ -68,8 +68,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
 
 def connect(site: Site, name: str, adapter: str, **config: Any) -> None:
     """A connection, as ``hub apply`` would have stored it a second ago."""
-    hub = site.app.extensions["hub"]
-    with hub.database.write() as conn:
+    with site.app.extensions["hub"].database.write() as conn:
         row = dict(conn.execute(select(schema.connection).limit(1)).mappings().one())
         secrets = VAULT.encrypt(b"{}", context=f"connection:{name}")
         mine = {"name": name, "adapter": adapter, "secrets": secrets}
@@ -78,7 +77,7 @@ def connect(site: Site, name: str, adapter: str, **config: Any) -> None:
                 {**row, **mine, "config": orjson.dumps(config).decode()}
             )
         )
-    hub.registry.forget()
+    site.app.extensions["conduit-registry"].forget()
 
 
 def frame_of(page: Page, path: str = "/desks/") -> Frame:

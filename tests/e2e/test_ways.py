@@ -22,7 +22,9 @@ def test_from_sign_in_to_the_reason_of_a_value_by_keyboard(browser: Browser, sit
     page.keyboard.type("correct horse battery")
     page.keyboard.press("Enter")
     expect(page.locator("h1")).to_have_text("李娜")
+    page.wait_for_load_state()  # its script listens to keys from then on
     page.keyboard.press("/")
+    expect(page.locator("[name=q]")).to_be_focused()
     page.keyboard.type("lina")
     page.keyboard.press("Enter")
     expect(page.locator(".customer")).to_have_count(1)
