@@ -103,7 +103,7 @@ def _write(registry: Registry, settings: Settings, verbs: Mapping[str, str]) -> 
                 connections.set_state(conn, name, "paused", GONE_FROM_FILE)
             else:
                 live = _live(name, settings.connections[name])
-                checkpoints.ensure(conn, name, live.pulled)
+                checkpoints.settle(conn, name, live.pulled)
                 if verb != "keep":
                     config, secrets = _split(live)
                     adapter = live.manifest.name

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, and_, case, literal, select, update
+from sqlalchemy import Connection, and_, case, delete, literal, select, update
 
 from hub.store import bulk, leases
 from hub.store.schema import EPOCH, STOPPED, Instant, checkpoint
@@ -17,6 +17,13 @@ def ensure(conn: Connection, connection: str, streams: list[str]) -> None:
     """Make rows for these streams, due at once, where there are none."""
     rows = [{"connection": connection, "stream": stream, "due_at": EPOCH} for stream in streams]
     bulk.insert_new(conn, checkpoint, rows)
+
+
+def settle(conn: Connection, connection: str, streams: list[str]) -> None:
+    """Have rows for these streams and no others: what is not pulled is neither due nor late."""
+    mine = checkpoint.c.connection == connection
+    conn.execute(delete(checkpoint).where(mine, checkpoint.c.stream.not_in(streams)))
+    ensure(conn, connection, streams)
 
 
 def get(conn: Connection, connection: str, stream: str) -> dict[str, Any]:

@@ -11,8 +11,10 @@ import pytest
 import requests
 import responses
 
+from hub.pipeline import due
 from hub.registry import Hub
 from hub.sdk import Item
+from hub.store import certificates
 from tests.story.helpers import (
     account,
     customer,
@@ -186,3 +188,13 @@ def test_a_connection_without_tenant_receives_and_asks_nobody(
     drain(hub)
     assert scalar(hub, "SELECT state FROM inbox") == "done"
     assert tenant.asked_for_tokens == 0
+
+
+def test_what_is_not_read_any_more_is_neither_due_nor_late(open_with: Open, tenant: Tenant) -> None:
+    hub = open_with({"erp": YONYOU})
+    pull(hub, "erp", "customers")
+    hub.close()
+    hub = open_with({"erp": {**YONYOU, "tenant_id": ""}})
+    assert due.pulls(hub) == []
+    with hub.database.read() as conn:
+        assert certificates.streams(conn) == []
