@@ -142,7 +142,10 @@ def pull(connection: str, stream: str | None, *, full: bool) -> None:
             raise ConfigError(f"{connection} has no stream {stream}", hint=f"Known: {known}")
         if stream is not None and stream not in live.pulled:
             raise ConfigError(f"{connection}/{stream} is not pulled")
-        for name in [stream] if stream else live.pulled:
+        wanted = [stream] if stream else live.pulled
+        if not wanted:
+            raise ConfigError(f"{connection} pulls no stream", hint="It only receives or is written.")
+        for name in wanted:
             _pull_one(hub, connection, name, full=full)
 
 

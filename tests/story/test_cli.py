@@ -140,6 +140,9 @@ def test_unknown_names_are_sentences(hub: Cli) -> None:
     assert "nobody is known" in hub.refuses("customer", "nobody")
     assert "there is no event 9" in hub.refuses("inbox", "show", "9")
     assert hub("pull").exit_code == 2
+    hub.settings.write_text('[connections.shop]\nadapter = "shopify"\nclient_secrets = ["word"]\n')
+    assert hub("apply").exit_code == 0
+    assert "shop pulls no stream" in hub.refuses("pull", "shop")
 
 
 def test_a_connection_the_file_lost_is_paused_and_comes_back(hub: Cli) -> None:
