@@ -144,7 +144,9 @@ def pull(connection: str, stream: str | None, *, full: bool) -> None:
             raise ConfigError(f"{connection}/{stream} is not pulled")
         wanted = [stream] if stream else live.pulled
         if not wanted:
-            raise ConfigError(f"{connection} pulls no stream", hint="It only receives or is written.")
+            raise ConfigError(
+                f"{connection} pulls no stream", hint="It only receives or is written."
+            )
         for name in wanted:
             _pull_one(hub, connection, name, full=full)
 
